@@ -1,0 +1,1 @@
+"""The virtual terminal: what stands on a session's screen, exactly."""
