@@ -12,16 +12,16 @@ from typing import Final, Protocol
 from bastion.core.access.decision import Decision, Grant, Verdict
 from bastion.core.access.endpoint import Endpoint, Login
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import BastionError, Conflict, Denied, Ended, Invalid, Missing, Unavailable
+from bastion.core.errors import Conflict, Denied, Ended, Invalid, Missing, Unavailable
 from bastion.core.identity import Identity
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
-from bastion.core.values import Size
 from bastion.services.console import Console
 from bastion.services.live.actor import SessionActor, World
 from bastion.services.live.registry import Live
 from bastion.services.live.seat import Seat
-from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, RecordingWriter, Secret, SessionRecord, Vault
+from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
+from bastion.services.recorder import Recorder, Subject
 
 SIGNALS: Final = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
 QUIET: Final = {"exit", "signal", "session.left", "session.lost", "owner-left"}
@@ -32,13 +32,6 @@ class Deciding(Protocol):
 
     def decide(self, identity: Identity, action: str, endpoint: Endpoint | None = None, *, login: str | None = None) -> Decision:
         """Return what the policy in force says now."""
-
-
-class RecordingDesk(Protocol):
-    """Opens recordings."""
-
-    async def begin(self, record: SessionRecord, grant: Grant, size: Size, term: str) -> RecordingWriter:
-        """Open the recording of a session; `Unavailable` when it cannot be recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +53,7 @@ class Connect:
         credentials: Credentials,
         vault: Vault,
         preferences: Preferences,
-        recorder: RecordingDesk,
+        recorder: Recorder,
         live: Live,
         new_id: Callable[[], str],
         limits: Limits,
@@ -135,11 +128,17 @@ class Connect:
             rule=grant.rule,
             node=self._node,
         )
-        try:
-            recording = await self._recorder.begin(record, grant, console.size, console.term)
-        except BastionError as error:
-            self._audit("recording.refused", identity, record.endpoint, "failed", error.public, record.id)
-            raise
+        subject = Subject(
+            session=record.id,
+            user=record.user,
+            endpoint=record.endpoint,
+            login=record.login,
+            size=console.size,
+            term=console.term,
+            command=record.command,
+            source=record.source,
+        )
+        recording = await self._recorder.open(subject, grant.terms)
         owner = Participant(
             "p1",
             identity.user_id,

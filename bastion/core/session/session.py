@@ -417,7 +417,7 @@ class Session:
 
     def _recording_failed(self, event: e.RecordingFailed) -> list[Effect]:
         self.state = State.CLOSING
-        self.ending = Ending("recording-failed", f"Recording failed: {event.reason}. Session ended by policy.")
+        self.ending = Ending("recording-failed", event.reason)
         return [do.CloseEndpoint(), do.SetTimer("closing", CLOSING_SECONDS)]
 
     def _endpoint_closed(self, event: e.EndpointClosed) -> list[Effect]:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from bastion.core.access.decision import Grant
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import BastionError
+from bastion.core.errors import BastionError, Ended
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
 from bastion.core.session.participants import Participant, Role
@@ -36,11 +36,11 @@ from bastion.services.ports import (
     Dialer,
     EndpointChannel,
     ParticipantRecord,
-    RecordingWriter,
     Secret,
     SessionRecord,
     Sessions,
 )
+from bastion.services.recorder import Recording
 from bastion.services.tasks import spawn
 
 NOTICE_SECONDS: Final = 6.0
@@ -74,7 +74,7 @@ class SessionActor:
         record: SessionRecord,
         session: Session,
         request: ChannelRequest,
-        recording: RecordingWriter,
+        recording: Recording,
         unlock: Callable[[], Awaitable[Secret | None]],
         on_finish: Callable[[SessionActor], None],
     ) -> None:
@@ -87,6 +87,7 @@ class SessionActor:
         self._now = world.clock.monotonic
         self._request = request
         self._recording = recording
+        recording.on_failure = lambda error: self.post(e.RecordingFailed(self._now(), error.public))
         self._unlock = unlock
         self._on_finish = on_finish
         self._inbox: deque[e.Event] = deque()
@@ -143,8 +144,8 @@ class SessionActor:
         try:
             for effect in self.session.handle(event):
                 self._do[type(effect)](effect)
-        except OSError as error:  # the recording: nothing after the failed effect is done, so nothing unrecorded is shown
-            self._inbox.appendleft(e.RecordingFailed(self._now(), error.strerror or str(error)))
+        except Ended as error:  # the recording: nothing after the failed effect is done, so nothing unrecorded is shown
+            self._inbox.appendleft(e.RecordingFailed(self._now(), error.public))
         except Exception as error:  # noqa: BLE001 - a crash in a session ends that session and nothing else
             self._crash(error)
 
@@ -177,6 +178,10 @@ class SessionActor:
                 seat.console.resume()
 
     # ------------------------------------------------------------ people come
+
+    def begin(self) -> None:
+        """Write the session down as pending, before anybody waits for it."""
+        self._save()
 
     def start(self, console: Console) -> Seat:
         """Begin, with the owner's console."""
@@ -428,10 +433,7 @@ class SessionActor:
         self._timers.clear()
         if self._screen is not None:
             self._screen.close()
-        try:
-            self._recording.close(effect.status, self._now())
-        except OSError as error:
-            self._audit("recording.failed", "system", result="failed", reason=error.strerror or str(error))
+        self._recording.close(effect.status, self._now())
         self.record = replace(
             self.record,
             state="closed",
