@@ -55,7 +55,8 @@ class Recording:
         self._writer = writer
         self._subject = subject
         self._strict = mode != BEST_EFFORT
-        self._missing = 0
+        self._missing = 0  # bytes that no marker in the cast tells of yet
+        self._gap = 0  # bytes missing since it last worked
         self.failure: Ended | None = None
         """Why a strict recording ended before its session."""
         self.on_failure: Callable[[Ended], None] = _nobody
@@ -69,7 +70,7 @@ class Recording:
     def output(self, data: bytes, at: float) -> None:
         """Put output on file; only when this returned may it be shown. Strict: raises `Ended`."""
         writer = self._writer
-        if writer is None or self._missing or self.failure is not None:
+        if writer is None or self._gap or self.failure is not None:
             self._go_on(lambda found: found.output(data, at), len(data), at)
             return
         try:
@@ -89,13 +90,13 @@ class Recording:
         """Put a marker on file: join, leave, hand-over, pause. Strict: raises `Ended`."""
         self._go_on(lambda writer: writer.marker(text, at), 1, at)
 
-    def close(self, status: int | None, at: float) -> None:
-        """Complete the recording. Never raises: the session is over; a failure here is audited."""
+    async def close(self, status: int | None, at: float) -> None:
+        """Complete the recording, in a thread. Never raises: the session is over; a failure here is audited."""
         self._recorder.forget(self)
         if self._writer is None:
             return
         try:
-            self._writer.close(status, at, "failed" if self.failure else "closed")
+            await asyncio.to_thread(self._writer.close, status, at, "failed" if self.failure else "closed")
         except OSError as error:
             if self.failure is None:  # else it was said before
                 self._report("recording.failed", "failed", error)
@@ -128,11 +129,14 @@ class Recording:
         try:
             if self._missing:
                 self._writer.marker(f"recording gap: {self._missing} bytes are missing", at)
-                self._report("recording.resumed", "ok", None, missing=self._missing)
                 self._missing = 0
             write(self._writer)
         except OSError as error:
             self._failed(error, size)
+            return
+        if self._gap:
+            self._report("recording.resumed", "ok", None, missing=self._gap)
+            self._gap = 0
 
     def _failed(self, error: OSError, size: int) -> None:
         if self._strict:
@@ -142,9 +146,10 @@ class Recording:
                 )
                 self._report("recording.failed", "failed", error)
             raise self.failure from error
-        if not self._missing:
+        if not self._gap:
             self._report("recording.gap", "failed", error)
         self._missing += max(1, size)
+        self._gap += max(1, size)
 
     def _report(self, code: str, result: str, error: OSError | None, **data: object) -> None:
         why = reason(error) if error is not None else ""
@@ -241,6 +246,7 @@ class Recorder:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), SYNC_SECONDS)
             await self.sync()
+        await self.sync()
 
     async def sync(self) -> None:
         """Force what changed to the disk now."""

@@ -81,7 +81,11 @@ class CastWriter:
         """Make what was written survive a power cut. Called from a thread beside the loop."""
         if self.changed:
             self.changed = False  # before: what comes meanwhile is the next call's
-            os.fdatasync(self._descriptor)
+            try:
+                os.fdatasync(self._descriptor)
+            except OSError:
+                if self._descriptor >= 0:  # else it was closed meanwhile, which synced it
+                    raise
 
     def close(self, status: int | None, at: float, state: str = "closed") -> None:
         """Append the end and close. Closes too when that fails, then raises `OSError`; a second call does nothing."""
