@@ -155,7 +155,7 @@ class Session:
             return [do.ToEndpoint(event.data)]
         effects: list[Effect] = []
         for part in reader.read(event.data):
-            who = self.people.get(event.participant)
+            who = self._present(event.participant)
             if who is None:
                 break  # a command put them out; what they typed after it goes nowhere
             if isinstance(part, Command):
@@ -175,7 +175,7 @@ class Session:
             return []
         effects: list[Effect] = []
         for part in reader.read(event.data):
-            who = self.people.get(event.participant)
+            who = self._present(event.participant)
             if who is None:
                 break
             if isinstance(part, Command):
@@ -276,6 +276,11 @@ class Session:
         effects.append(do.Notify((), f"{who.name} left."))
         return effects
 
+    def _present(self, key: str) -> Participant | None:
+        """Return the participant if they are here (a detached owner is not)."""
+        who = self.people.get(key)
+        return who if who is not None and who.attached else None
+
     def _others(self, but: str) -> tuple[str, ...]:
         """Return the ids of those attached, without `but`. An empty tuple would mean all, so nobody is `("",)`."""
         return tuple(person.id for person in self.people.values() if person.attached and person.id != but) or ("",)
@@ -283,7 +288,7 @@ class Session:
     # ------------------------------------------------------------ the keyboard
 
     def _control_requested(self, event: e.ControlRequested) -> list[Effect]:
-        who = self.people.get(event.participant)
+        who = self._present(event.participant)
         if who is None:
             return []
         if refusal := self.control.refusal_to_ask(who):
@@ -299,16 +304,16 @@ class Session:
         return effects
 
     def _control_given(self, event: e.ControlGiven) -> list[Effect]:
-        by = self.people.get(event.by)
+        by = self._present(event.by)
         if by is None:
             return []
-        to = self.people.get(event.to or self.control.asking or "")
+        to = self._present(event.to or self.control.asking or "")
         if refusal := self.control.refusal_to_give(by, to):
             return [do.Notify((by.id,), refusal), do.Note("control.given", by.name, "", "denied", refusal)]
         return self._move(to, by.name, event.at)
 
     def _control_taken(self, event: e.ControlTaken) -> list[Effect]:
-        by = self.people.get(event.by)
+        by = self._present(event.by)
         if by is None:
             return []
         if refusal := self.control.refusal_to_take(by):
