@@ -6,19 +6,20 @@ Nothing an endpoint wrote ever reaches the person raw, and their terminal may ha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 from bastion.core.keys import Key, KeyDecoder
 from bastion.core.recording.playback import Playback, clock_text, speed_text
 from bastion.core.recording.reader import Event, parse_size
+from bastion.core.terminal import Terminal
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.fullscreen import enter, leave
 from bastion.core.terminal.grid import Grid
 from bastion.core.terminal.paint import line
 from bastion.core.terminal.style import REVERSE, style
+from bastion.core.terminal.terminal import SLICE
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.values import Size
 from bastion.services.console import Console
@@ -26,25 +27,9 @@ from bastion.services.ports import Clock
 from bastion.services.tape import Tape
 
 FRAME_SECONDS: Final = 1 / 30
-SLICE: Final = 16 * 1024
-"""Characters fed to the screen before others get their turn: 1 to 3 ms."""
-
 _ESCAPE_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 1.0
 _STATUS: Final = style(flags=REVERSE)
-
-
-class Screen(Protocol):
-    """The virtual terminal, as the player uses it."""
-
-    def feed(self, data: bytes) -> None:
-        """Take output."""
-
-    def resize(self, columns: int, lines: int) -> None:
-        """Take another size."""
-
-    def snapshot(self) -> Grid:
-        """Return what it shows."""
 
 
 class Player:
@@ -56,7 +41,6 @@ class Player:
         caps: Caps,
         tape: Tape,
         clock: Clock,
-        make_screen: Callable[[int, int], Screen],
         *,
         at: int = 0,
         speed: float = 1.0,
@@ -65,8 +49,7 @@ class Player:
         self._caps = caps
         self._tape = tape
         self._clock = clock
-        self._make_screen = make_screen
-        self._screen = make_screen(*tape.header.size)
+        self._screen = Terminal(*tape.header.size, history=0)
         self._playback = Playback(clock.monotonic(), position=at, speed=speed)
         self._viewport = Viewport(*console.size, status=True)
         self._shown: Grid | None = None
@@ -75,7 +58,7 @@ class Player:
         self._woken = asyncio.Event()
         self._writable = True
         self._done = False
-        self._ended = False  # all that is written was shown
+        self._at_end = False  # all that is written was shown
         self._reached = 0  # time of the last event shown
 
     # ------------------------------------------------------------ what the console tells (ConsoleListener)
@@ -130,30 +113,31 @@ class Player:
         wanted = self._playback.position(self._clock.monotonic())
         if wanted < self._reached:
             self._tape.wind()
-            self._screen = self._make_screen(*self._tape.header.size)
+            self._screen = Terminal(*self._tape.header.size, history=0)
             self._reached = 0
-        fed = 0
-        while not self._done:
+        while not self._done and not self._typed:
             event = await self._tape.peek()
-            self._ended = event is None
+            self._at_end = event is None
             if event is None or event.time > wanted:
                 break
             self._apply(self._tape.take())
-            fed += len(event.data)
-            if fed > SLICE:
-                fed = 0
-                await asyncio.sleep(0)  # let the other sessions have their turn
-                if self._typed:
-                    break
+            if self._screen.backlog >= SLICE:
+                await self._catch_up()
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        while self._screen.backlog or self._screen.stream.busy:
+            self._screen.advance()
+            await asyncio.sleep(0)  # a slice takes 1 to 3 ms: let the sessions have their turn
 
     def _apply(self, event: Event) -> None:
         self._reached = event.time
         if event.code == "o":
-            self._screen.feed(event.data.encode())
+            self._screen.push(event.data.encode())
         elif event.code == "r":
             size = parse_size(event.data)
             if size is not None:
-                self._screen.resize(*size)
+                self._screen.push_resize(*size)
 
     def _draw(self) -> None:
         if not self._writable:
@@ -168,8 +152,8 @@ class Player:
 
     def _status_text(self) -> str:
         now = self._clock.monotonic()
-        state = "end" if self._ended else "playing" if self._playback.playing else "paused"
-        where = clock_text(self._reached if self._ended else self._playback.position(now))
+        state = "end" if self._at_end else "playing" if self._playback.playing else "paused"
+        where = clock_text(self._reached if self._at_end else self._playback.position(now))
         return f" {where}  {speed_text(self._playback.speed)}  {state}   space pause · +/- speed · q quit"
 
     async def _wait(self) -> None:

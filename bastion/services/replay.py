@@ -7,7 +7,7 @@ recording is decided by whoever calls this.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -17,7 +17,7 @@ from bastion.core.recording.reader import read
 from bastion.core.recording.transcript import transcript
 from bastion.core.terminal.caps import Caps
 from bastion.services.console import Console
-from bastion.services.player import Player, Screen
+from bastion.services.player import Player
 from bastion.services.ports import Clock, Recordings
 from bastion.services.tape import Tape
 
@@ -25,12 +25,11 @@ _LINES: Final = 500  # of a converted cast or a transcript, made in one go besid
 
 
 class Replay:
-    """The auditor's door to recordings. `make_screen(columns, lines)` makes a virtual terminal."""
+    """The auditor's door to recordings."""
 
-    def __init__(self, recordings: Recordings, clock: Clock, make_screen: Callable[[int, int], Screen]) -> None:
+    def __init__(self, recordings: Recordings, clock: Clock) -> None:
         self._recordings = recordings
         self._clock = clock
-        self._make_screen = make_screen
 
     async def cast(self, session_id: str, console: Console, *, version: int = 3) -> None:
         """Send the cast, v3 as it was recorded or converted to v2. `Missing`, `Corrupt`; `Invalid` on a terminal."""
@@ -63,7 +62,7 @@ class Replay:
             await self.transcript(session_id, console)
             return
         tape = await Tape.open(self._recordings, session_id)
-        await Player(console, caps, tape, self._clock, self._make_screen, at=at, speed=speed).run()
+        await Player(console, caps, tape, self._clock, at=at, speed=speed).run()
 
 
 def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:

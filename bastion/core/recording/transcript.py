@@ -64,7 +64,9 @@ def transcript(events: Iterable[Event]) -> Iterator[str]:
         elif event.code == "r":
             yield f"{clock_text(event.time)}  -- size {safe_text(event.data)}"
         elif event.code == "x":
+            if rest := plain("".join(held)):
+                yield f"{clock_text(began)}  {rest}"
+            held, size = [], 0
             yield f"{clock_text(event.time)}  -- exit {safe_text(event.data)}"
-    rest = plain("".join(held))
-    if rest:
+    if rest := plain("".join(held)):
         yield f"{clock_text(began)}  {rest}"
