@@ -41,9 +41,8 @@ class Layout(NamedTuple):
 
 def layout(columns: int, lines: int, message: str) -> Layout:
     """Return where everything stands. What is least needed goes first when lines are few."""
-    says = wrap(message, columns - 2, _MESSAGE_LINES) if lines > 2 else ()
-    if lines <= 6:
-        says = says[:1]
+    most = _MESSAGE_LINES if lines > 6 else 1
+    says = wrap(message, columns - 2, most) if lines > 2 else ()
     header = 0 if lines >= 4 else -1
     prompt = header + 1 if lines >= 2 else -1
     roomy = lines >= 16
@@ -85,7 +84,7 @@ _ORDER: Final = ("name", "description", "labels", "may", "live")
 
 def columns_of(columns: int, natural: Natural) -> tuple[Column, ...]:
     """Return the list's columns for that many cells. Parts that say nothing get no column."""
-    room = max(columns - MARK - 1, 1)  # the last cell is the scroll bar's
+    room = max(columns - MARK - 2, 1)  # the scroll bar and a blank before it
     widths: dict[str, int] = {}
     wanted: dict[str, int] = {}
     for part, least, most in _NEEDS:
@@ -100,10 +99,10 @@ def columns_of(columns: int, natural: Natural) -> tuple[Column, ...]:
             continue
         widths[part], wanted[part] = min(width, room), want
     spare = room - sum(widths.values()) - GAP * (len(widths) - 1)
-    for part in widths:
-        more = min(wanted[part] - widths[part], max(spare, 0))
-        widths[part] += max(more, 0)
-        spare -= max(more, 0)
+    while spare > 0 and (short := [part for part in widths if widths[part] < wanted[part]]):
+        for part in short[:spare]:
+            widths[part] += 1
+        spare -= len(short[:spare])
     result, x = [], MARK
     for part in _ORDER:
         if part in widths:
@@ -137,5 +136,5 @@ def wrap(text: str, width: int, most: int) -> tuple[str, ...]:
     if line:
         lines.append(line)
     if len(lines) > most:
-        lines[most - 1] += " …"
+        lines[most - 1] += "…"
     return tuple(lines[:most])

@@ -226,8 +226,8 @@ def build_index(items: tuple[MenuItem, ...] | list[MenuItem]) -> Index:
 
 
 def may_text(entry: Entry) -> str:
-    """Return what one may do there, with what stands in the way."""
-    return f"{entry.may} · {entry.note}" if entry.may and entry.note else entry.may or entry.note
+    """Return what one may do there, after what stands in the way."""
+    return f"{entry.note} · {entry.may}" if entry.may and entry.note else entry.may or entry.note
 
 
 def _widest(texts: Iterable[str]) -> int:

@@ -122,9 +122,8 @@ def _symbol(canvas: Canvas, entry: Entry, y: int, look: Style | None) -> None:
 
 
 def _note(canvas: Canvas, entry: Entry, text: str, x: int, y: int, look: Style) -> None:  # noqa: PLR0913, PLR0917
-    start = len(entry.may) + 3 if entry.may else 0
-    if entry.note and look is not _SELECTED and start < len(text):
-        canvas.text(x + text_width(text[:start]), y, text[start:], _NOTE)
+    if entry.note and look is not _SELECTED:
+        canvas.text(x, y, text[: len(entry.note)], _NOTE)
 
 
 def _highlight(  # noqa: PLR0913, PLR0917 - a text at its place and what to mark in it
