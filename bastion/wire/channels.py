@@ -55,7 +55,7 @@ _ALONE_AFTER: Final = 0.5
 class WireChannel(SSHChannel[bytes]):
     """What all kinds of channels share. Bytes only."""
 
-    _conn: GuardedConnection | None
+    _conn: Any  # GuardedConnection | None; each base of asyncssh's declares its own
     _send_buf: list[tuple[bytes | memoryview, int | None]]  # type: ignore[assignment]
 
     # --- outward -------------------------------------------------------------------------
@@ -74,13 +74,13 @@ class WireChannel(SSHChannel[bytes]):
         self._send_buf.append((data, datatype))
         self._send_buf_len += len(data)
         self._flush_send_buf()
-        conn = self._conn
+        conn: GuardedConnection | None = self._conn
         if conn is not None and self._send_buf_len > conn.limits.output_buffer:
             conn.drop("peer.output", "a channel's unsent output is over the limit")
 
     def _flush_send_buf(self) -> None:
         """Send while the peer's window, the kernel and the key exchange let us."""
-        conn = self._conn
+        conn: GuardedConnection | None = self._conn
         buffered = self._send_buf
         while buffered and self._send_window and conn is not None and conn.ready_to_send:
             data, datatype = buffered[0]
@@ -159,7 +159,7 @@ class WireChannel(SSHChannel[bytes]):
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
         """Process a packet; a fault of ours ends this channel, a fault of the peer the connection."""
-        conn = self._conn
+        conn: GuardedConnection | None = self._conn
         if conn is not None and not self._affordable(conn, pkttype, packet):
             return True
         try:
@@ -175,7 +175,7 @@ class WireChannel(SSHChannel[bytes]):
         if pkttype == MSG_CHANNEL_REQUEST:
             rest = packet.get_remaining_payload()
             if rest.startswith(b"\x00\x00\x00\x0dwindow-change"):
-                return conn.idle_message("window changes")
+                return conn.window_change()
             return conn.channel_request()
         if pkttype == MSG_CHANNEL_WINDOW_ADJUST:
             amount = int.from_bytes(packet.get_remaining_payload()[:4], "big")
@@ -209,7 +209,7 @@ class WireChannel(SSHChannel[bytes]):
 
     def fault(self, fault: BaseException) -> None:
         """An exception in the session's code: log it and end this channel, and nothing else."""
-        conn = self._conn
+        conn: GuardedConnection | None = self._conn
         if conn is not None:
             detail = f"{type(fault).__name__}: {fault}"
             conn.report("fault.session", detail)

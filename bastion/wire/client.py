@@ -29,7 +29,7 @@ class ClientConnection(GuardedConnection, SSHClientConnection):
 
     allowed_channels = frozenset()  # an endpoint has no business opening channels to us
 
-    async def open_session(
+    async def start_session(
         self,
         session_factory: Callable[[], _Session],
         *,

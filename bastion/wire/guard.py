@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from asyncssh import ChannelOpenError, DisconnectError, ProtocolError
 from asyncssh.connection import SSHConnection
 from asyncssh.constants import (
-    DISC_BY_APPLICATION,
-    DISC_TOO_MANY_CONNECTIONS,
+    DISC_PROTOCOL_ERROR,
     MSG_CHANNEL_OPEN,
     MSG_DEBUG,
     MSG_GLOBAL_REQUEST,
@@ -61,6 +60,7 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
     _globals: Bucket | None = None
     _rekeys: Bucket | None = None
     _idle: Bucket | None = None
+    _changes: Bucket | None = None
     _unused_timer: asyncio.TimerHandle | None = None
 
     def guard(self, limits: Limits, on_event: OnEvent) -> None:
@@ -88,9 +88,8 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
         if self._transport is not None:
             reason = f"Limit reached: {detail}"
             if self._transport.get_write_buffer_size() < self.limits.output_buffer // 2:
-                number = DISC_TOO_MANY_CONNECTIONS if code.startswith("refused") else DISC_BY_APPLICATION
-                self._send_disconnect(number, reason, "en")
-            self._force_close(DisconnectError(DISC_BY_APPLICATION, reason))
+                self._send_disconnect(DISC_PROTOCOL_ERROR, reason, "en")
+            self._force_close(DisconnectError(DISC_PROTOCOL_ERROR, reason))
 
     # --- bytes in and out ----------------------------------------------------------------
 
@@ -150,6 +149,16 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
         if self._idle.take(perf_counter()):
             return True
         self.drop("peer.idle_messages", f"flood of {what}")
+        return False
+
+    def window_change(self) -> bool:
+        """Count a window change: coalesced anyway, so it has the wider limits of idle messages."""
+        self.useful_messages += 1
+        if self._changes is None:
+            self._changes = Bucket(self.limits.idle_message_rate, self.limits.idle_messages, perf_counter())
+        if self._changes.take(perf_counter()):
+            return True
+        self.drop("peer.idle_messages", "flood of window changes")
         return False
 
     def channel_request(self) -> bool:

@@ -114,10 +114,13 @@ class ReceivePath(SSHConnection):
                         if number and last == 10:
                             channel.accept_adjust(number)
                             taken = True
-                    elif kind == MSG_CHANNEL_EXTENDED_DATA and last > 14:
-                        if 14 + int.from_bytes(body[10:14], "big") == last:
-                            channel.accept_data(body[14:last], number)
-                            taken = True
+                    elif (
+                        kind == MSG_CHANNEL_EXTENDED_DATA
+                        and last > 14
+                        and 14 + int.from_bytes(body[10:14], "big") == last
+                    ):
+                        channel.accept_data(body[14:last], number)
+                        taken = True
                 if not taken:
                     cipher.ready = body
                     return True

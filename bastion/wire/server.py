@@ -215,6 +215,10 @@ class ServerConnection(GuardedConnection, SSHServerConnection):
             self.report("login.hook", "success without a proof")
             self.send_userauth_failure(False)
             return
+        if proof in self.proofs:
+            # The same factor twice is one factor.
+            self.send_userauth_failure(False)
+            return
         self.proofs = (*self.proofs, proof)
         accepted = getattr(self._owner, "factor_accepted", None)
         try:
@@ -264,7 +268,7 @@ class ServerConnection(GuardedConnection, SSHServerConnection):
 
     # --- sessions ------------------------------------------------------------------------
 
-    def create_server_channel(  # type: ignore[override]
+    def create_server_channel(
         self, encoding: Any = None, errors: str = "strict", window: int = 0, max_pktsize: int = 0
     ) -> ServerChannel:
         """A session channel of ours: bytes, no line editor, whatever was asked for."""
