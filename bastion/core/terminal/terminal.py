@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from bastion.core.terminal.grid import Grid, Row
+from bastion.core.terminal.keyframe import dump
 from bastion.core.terminal.line import unpack
+from bastion.core.terminal.modes import BRACKETED_PASTE, DECCKM, DECSCNM, FOCUS, SYNCHRONIZED
 from bastion.core.terminal.screen import Screen
 from bastion.core.terminal.stream import Stream
 
@@ -28,6 +30,23 @@ def clamp(columns: int, lines: int) -> tuple[int, int]:
     columns = max(1, min(columns, COLUMNS_MAX))
     lines = max(1, min(lines, LINES_MAX))
     return columns, min(lines, max(1, CELLS_MAX // columns))
+
+
+class Modes(NamedTuple):
+    """Modes that change nothing in the cells. Numbers are the private modes' own, 0 where none is set."""
+
+    application_cursor: bool
+    application_keypad: bool
+    bracketed_paste: bool
+    focus: bool
+    synchronized: bool
+    mouse: int
+    mouse_encoding: int
+    kitty_keyboard: int
+    modify_other_keys: int
+    cursor_visible: bool
+    cursor_shape: int
+    reverse_video: bool
 
 
 class Terminal:
@@ -133,6 +152,33 @@ class Terminal:
     def pending(self) -> bytes:
         """Return the bytes of an unfinished sequence or character."""
         return self.stream.pending
+
+    def dump(self, *, with_input: bool = True) -> bytes:
+        """Return a keyframe: bytes that bring a fresh terminal of this size to the same state.
+
+        Followed by `pending` and the bytes to come it has the same future. `with_input=False` is for
+        those who only look on: no mouse, paste, focus or keyboard modes. Waiting bytes are not in it.
+        """
+        return dump(self.screen, last=self.stream.last, with_input=with_input)
+
+    @property
+    def modes(self) -> Modes:
+        """Return what the program asked of the keyboard, the mouse and the cursor."""
+        screen = self.screen
+        return Modes(
+            application_cursor=screen.private(DECCKM),
+            application_keypad=screen.keypad,
+            bracketed_paste=screen.private(BRACKETED_PASTE),
+            focus=screen.private(FOCUS),
+            synchronized=screen.private(SYNCHRONIZED),
+            mouse=screen.mouse,
+            mouse_encoding=screen.mouse_encoding,
+            kitty_keyboard=screen.kitty[-1],
+            modify_other_keys=screen.modify_keys or 0,
+            cursor_visible=screen.cursor_visible,
+            cursor_shape=screen.cursor_shape,
+            reverse_video=screen.private(DECSCNM),
+        )
 
     @property
     def columns(self) -> int:
