@@ -21,6 +21,7 @@ from bastion.core.values import Size
 from bastion.services.console import Console
 from bastion.services.inventory import Inventory
 from bastion.services.people import People
+from bastion.services.replay import Replay
 from bastion.services.ports import AuditStore, Clock, Preferences, Sessions
 
 
@@ -148,16 +149,6 @@ class Connect(Protocol):
 
     async def attach(self, console: Console, prefix: str = "") -> int:
         """Bring the owner back to a detached session."""
-
-
-class Replay(Protocol):
-    """Recordings, played and given out. Callers have decided already."""
-
-    async def play(self, console: Console, session_id: str, speed: float) -> int:
-        """Play a recording on this console; return 0, or 65 where it is damaged."""
-
-    def cast(self, session_id: str, *, v2: bool) -> AsyncIterator[bytes]:
-        """Yield the recording as asciicast; `Missing` when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
