@@ -262,7 +262,9 @@ class SqlAudit:
             _log.error("%d audit entries wait for the database: %s", self.behind, getattr(error, "detail", error))  # noqa: TRY400
 
     def _from_journal(self) -> list[Link]:
-        return [entry for _place, entry in self._journal.read(self._stored.seq) if entry and entry.seq <= self._head.seq]
+        return [
+            entry for _place, entry in self._journal.read(self._stored.seq) if entry and entry.seq <= self._head.seq
+        ]
 
     async def _settle(self) -> None:
         """Catch up and sign; what fails is tried again later."""
@@ -319,7 +321,9 @@ class SqlAudit:
     def _select(self) -> sa.Select[tuple[int, bytes, str, bytes | None]]:
         before = audit_entries.alias("before")
         follows = sa.and_(before.c.node == audit_entries.c.node, before.c.seq == audit_entries.c.seq - 1)
-        query = sa.select(audit_entries.c.seq, audit_entries.c.hash, audit_entries.c.text, before.c.hash.label("previous"))
+        query = sa.select(
+            audit_entries.c.seq, audit_entries.c.hash, audit_entries.c.text, before.c.hash.label("previous")
+        )
         return query.select_from(audit_entries.outerjoin(before, follows)).where(audit_entries.c.node == self.node)
 
     def _entry(self, row: sa.Row[tuple[int, bytes, str, bytes | None]]) -> AuditEntry:

@@ -66,7 +66,9 @@ class SqlEndpoints:
         )
         name = sa.select(endpoints.c.name).where(endpoints.c.id == endpoint_id).scalar_subquery()
         async with self._database.write() as connection:
-            await connection.execute(sa.delete(credentials).where(credentials.c.id.in_(own), credentials.c.id.not_in(others)))
+            await connection.execute(
+                sa.delete(credentials).where(credentials.c.id.in_(own), credentials.c.id.not_in(others))
+            )
             await connection.execute(sa.delete(preferences).where(preferences.c.endpoint == name))
             await connection.execute(sa.delete(endpoints).where(endpoints.c.id == endpoint_id))
 

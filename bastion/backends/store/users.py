@@ -22,7 +22,9 @@ class SqlUsers:
         """Store a new account; `Conflict` when the name (or id) is taken."""
         try:
             async with self._database.write() as connection:
-                await connection.execute(sa.insert(users), {"id": user.id, "created_at": user.created_at} | _columns(user))
+                await connection.execute(
+                    sa.insert(users), {"id": user.id, "created_at": user.created_at} | _columns(user)
+                )
         except sa.exc.IntegrityError:
             raise _taken(user) from None
 

@@ -53,7 +53,8 @@ def read_private(path: Path) -> bytes:
             raise Misconfigured("vault.key", f"{path} is not a key file.")
         if mode & ~PRIVATE:
             raise Misconfigured(
-                "vault.mode", f"Others may read the key file {path} (mode {mode:04o}). Make it private: chmod 600 {path}"
+                "vault.mode",
+                f"Others may read the key file {path} (mode {mode:04o}). Make it private: chmod 600 {path}",
             )
         return os.read(descriptor, MAX_BYTES)
     finally:
