@@ -6,7 +6,7 @@ Never builds a service, and holds no state of a person.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Protocol
@@ -153,11 +153,14 @@ class Connect(Protocol):
 class Replay(Protocol):
     """Recordings, played and given out. Callers have decided already."""
 
-    async def play(self, console: Console, session_id: str, speed: float) -> int:
-        """Play a recording on this console; return 0, or 65 where it is damaged."""
+    async def play(self, session_id: str, console: Console, *, speed: float = 1.0) -> None:
+        """Play a recording on this console until they quit; as plain lines where nothing can be drawn."""
 
-    def cast(self, session_id: str, *, v2: bool) -> AsyncIterator[bytes]:
-        """Yield the recording as asciicast; `Missing` when there is none."""
+    async def cast(self, session_id: str, console: Console, *, version: int = 3) -> None:
+        """Send the recording as asciicast of that version; `Missing`, `Corrupt`."""
+
+    async def transcript(self, session_id: str, console: Console) -> None:
+        """Send the recording as plain lines with times and names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`recordings`, `replay`, `cast`: what was recorded, played and given out.
+"""`recordings`, `replay`, `transcript`, `cast`: what was recorded, played and given out.
 
 Never reads a recording itself, and lists only what policy lets this person replay.
 """
@@ -47,11 +47,19 @@ def fill(root: Noun) -> None:
     @root.verb("replay", action="replay", asks="service", examples=["replay 4f2a", "replay 4f2a --speed 4"])
     @click.argument("session", type=SESSION, metavar="ID")
     @click.option("--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="How fast.")
-    async def replay(door: Door, session: str, speed: float) -> int:
+    async def replay(door: Door, session: str, speed: float) -> None:
         """Play a recording: space pauses, + and - change the speed, q quits."""
         record = await _decided(door, session, "replay")
         _note(door, record, "recording.replayed")
-        return await door.desk.replay.play(door.handover(), record.id, speed)
+        await door.desk.replay.play(record.id, door.handover(), speed=speed)
+
+    @root.verb("transcript", action="export", asks="service", examples=["transcript 4f2a", "transcript 4f2a > session.txt"])
+    @click.argument("session", type=SESSION, metavar="ID")
+    async def transcript(door: Door, session: str) -> None:
+        """Write a recording as plain lines with times and names."""
+        record = await _decided(door, session, "export")
+        _note(door, record, "recording.exported")
+        await door.desk.replay.transcript(record.id, door.handover())
 
     @root.verb("cast", action="export", asks="service", examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast"])
     @click.argument("session", type=SESSION, metavar="ID")
@@ -60,8 +68,7 @@ def fill(root: Noun) -> None:
         """Write a recording to standard output as asciicast, for asciinema and others."""
         record = await _decided(door, session, "export")
         _note(door, record, "recording.exported")
-        async for piece in door.desk.replay.cast(record.id, v2=v2):
-            await door.send(piece)
+        await door.desk.replay.cast(record.id, door.handover(), version=2 if v2 else 3)
 
 
 async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:
