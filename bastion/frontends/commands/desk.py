@@ -6,13 +6,14 @@ Never builds a service, and holds no state of a person.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Protocol
 
 from bastion.core.access.decision import Decision, Verdict
 from bastion.core.access.endpoint import Endpoint
+from bastion.core.access.policy import Policy
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import BastionError, Conflict, Missing
 from bastion.core.identity import Identity
@@ -40,21 +41,23 @@ class Reloaded(Protocol):
 
 
 class Policies(Protocol):
-    """The policy in force."""
+    """The one decision point (`services.gatekeeper.Gatekeeper`)."""
 
     def decide(
         self, identity: Identity, action: str, endpoint: Endpoint | None = None, *, login: str | None = None, at: float | None = None
     ) -> Decision:
         """Return the answer with its rule and reason. `at`: another time than now."""
 
-    async def check(self) -> Sequence[object]:
-        """Read the files without using them; return warnings, raise `Misconfigured` with all mistakes in `detail`."""
+
+class Rules(Protocol):
+    """The policy's files: what is in force of them, and reading them anew (`services.policies.Policies`)."""
+
+    @property
+    def current(self) -> Policy:
+        """Return the policy in force."""
 
     async def reload(self) -> Reloaded:
         """Use the files as they are now; a bad one is refused, and the last good policy stays."""
-
-    def describe(self) -> Sequence[dict[str, object]]:
-        """Return the rules in force, as plain objects with `name` first."""
 
 
 class Auditor(Protocol):
@@ -169,6 +172,9 @@ class Desk:
 
     clock: Clock
     policies: Policies
+    rules: Rules
+    check_policies: Callable[[], Awaitable[Sequence[object]]]
+    """Reads the policy files without using them; gives warnings, raises `Misconfigured` with all mistakes in `detail`."""
     auditor: Auditor
     audit: AuditStore
     people: People
