@@ -5,6 +5,7 @@ Never runs a command. The library is imported here only, since it takes 0.1 s to
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -138,7 +139,7 @@ class ConsoleInput(Input):
     def _calling(self, ready: Callable[[], None]) -> Iterator[None]:
         before, self._ready = self._ready, ready
         if self._keys or self._closed:
-            ready()  # what came before anybody listened
+            asyncio.get_running_loop().call_soon(ready)  # what came before anybody listened
         try:
             yield
         finally:
