@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from bastion.core.access.decision import Decision, Grant, Verdict
+from bastion.core.access.decision import Grant, SessionFacts, Verdict
 from bastion.core.access.endpoint import Endpoint, Login
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Conflict, Denied, Ended, Invalid, Missing, Unavailable
@@ -17,6 +17,7 @@ from bastion.core.identity import Identity
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
 from bastion.services.console import Console
+from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.live.actor import SessionActor, World
 from bastion.services.live.registry import Live
 from bastion.services.live.seat import Seat
@@ -25,13 +26,6 @@ from bastion.services.recorder import Recorder, Subject
 
 SIGNALS: Final = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
 QUIET: Final = {"exit", "signal", "session.left", "session.lost", "owner-left"}
-
-
-class Deciding(Protocol):
-    """The one decision point."""
-
-    def decide(self, identity: Identity, action: str, endpoint: Endpoint | None = None, *, login: str | None = None) -> Decision:
-        """Return what the policy in force says now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +42,7 @@ class Connect:
     def __init__(  # noqa: PLR0913 - it joins the rooms that a session needs
         self,
         world: World,
-        policies: Deciding,
+        policies: Gatekeeper,
         endpoints: Endpoints,
         credentials: Credentials,
         vault: Vault,
@@ -115,8 +109,10 @@ class Connect:
     async def _open(self, console: Console, grant: Grant, command: bytes | None) -> SessionActor:
         interactive = bool(console.term)
         identity = grant.identity
+        session_id = self._new_id()
         record = SessionRecord(
-            id=self._new_id(),
+            id=session_id,
+            recording=session_id,
             user_id=identity.user_id,
             user=identity.name,
             endpoint=grant.endpoint.name,
@@ -147,7 +143,7 @@ class Connect:
             identity.source,
             self._world.clock.monotonic(),
             console.size,
-            frozenset({"control"}) | self._rights(identity, grant.endpoint),
+            frozenset({"control"}) | self._rights(identity, grant.endpoint, SessionFacts(owner_id=identity.user_id, owner=identity.name)),
         )
         session = Session(owner, grant.terms, interactive=interactive)
         request = ChannelRequest(term=console.term, size=console.size, command=command, environment=_passed_on(console.environment))
@@ -195,7 +191,7 @@ class Connect:
         self._require(identity, "join", actor)
         if not actor.grant.terms.joinable:
             raise Denied("session.not_joinable", "Policy lets nobody join sessions on this endpoint.")
-        seat = actor.join(console, role, self._rights(identity, actor.grant.endpoint))
+        seat = actor.join(console, role, self._rights(identity, actor.grant.endpoint, actor.facts(identity)))
         return await self._stay(console, actor, seat)
 
     async def attach(self, console: Console, prefix: str = "") -> int:
@@ -228,7 +224,9 @@ class Connect:
 
     def _find_visible(self, identity: Identity, prefix: str) -> SessionActor:
         actor = self._live.find(prefix)
-        if actor.record.user_id != identity.user_id and self._policies.decide(identity, "join", actor.grant.endpoint).verdict is Verdict.DENY:
+        if actor.record.user_id != identity.user_id and self._policies.decide(
+            identity, "join", actor.grant.endpoint, session=actor.facts(identity)
+        ).verdict is Verdict.DENY:
             self._audit("session.join_refused", identity, actor.record.endpoint, "denied", "no rule", actor.id)
             raise Missing("session.unknown", f"No live session starts with {prefix[:40]!a} that you may join.")
         return actor
@@ -236,13 +234,14 @@ class Connect:
     def _require(self, identity: Identity, action: str, actor: SessionActor) -> None:
         if actor.record.user_id == identity.user_id:
             return
-        decision = self._policies.decide(identity, action, actor.grant.endpoint)
+        decision = self._policies.decide(identity, action, actor.grant.endpoint, session=actor.facts(identity))
         if decision.verdict is not Verdict.ALLOW:
             self._audit("session.join_refused", identity, actor.record.endpoint, "denied", decision.reason, actor.id)
             raise Denied(f"access.{decision.verdict.value}", f"{action}: {decision.reason}", decision.rule)
 
-    def _rights(self, identity: Identity, endpoint: Endpoint) -> frozenset[str]:
-        return frozenset(action for action in ("control", "moderate", "pause", "end") if self._policies.decide(identity, action, endpoint).verdict is Verdict.ALLOW)
+    def _rights(self, identity: Identity, endpoint: Endpoint, facts: SessionFacts) -> frozenset[str]:
+        wanted = ("control", "moderate", "pause", "end")
+        return frozenset(action for action in wanted if self._policies.decide(identity, action, endpoint, session=facts).allowed)
 
     def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:  # noqa: PLR0913
         self._world.auditor.record(

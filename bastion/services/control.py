@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from bastion.core.access.decision import Decision, Verdict
-from bastion.core.access.endpoint import Endpoint
+from bastion.core.access.decision import Verdict
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Conflict, Denied, Missing
 from bastion.core.identity import Identity
 from bastion.core.session import events as e
 from bastion.core.session.state import State
+from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.live.actor import Auditing, SessionActor
 from bastion.services.live.registry import Live
 from bastion.services.live.views import SessionView
 from bastion.services.ports import Clock
 
 
-class Deciding(Protocol):
-    """The one decision point."""
-
-    def decide(self, identity: Identity, action: str, endpoint: Endpoint | None = None, *, login: str | None = None) -> Decision:
-        """Return what the policy in force says now."""
-
-
 class Control:
     """Supervision of live sessions."""
 
-    def __init__(self, live: Live, policies: Deciding, auditor: Auditing, clock: Clock) -> None:
+    def __init__(self, live: Live, policies: Gatekeeper, auditor: Auditing, clock: Clock) -> None:
         self._live = live
         self._policies = policies
         self._auditor = auditor
@@ -76,7 +67,10 @@ class Control:
     def _sees(self, identity: Identity, actor: SessionActor) -> bool:
         if actor.record.user_id == identity.user_id or any(person.user_id == identity.user_id for person in actor.session.people.values()):
             return True
-        return any(self._policies.decide(identity, action, actor.grant.endpoint).verdict is Verdict.ALLOW for action in ("list", "end", "pause"))
+        return any(
+            self._policies.decide(identity, action, actor.grant.endpoint, session=actor.facts(identity)).allowed
+            for action in ("list", "join", "end", "pause")
+        )
 
     def _find(self, identity: Identity, prefix: str, action: str, code: str) -> SessionActor:
         actor = self._live.find(prefix)
@@ -84,7 +78,7 @@ class Control:
             self._audit(code, identity, actor, "denied", "not visible")
             raise Missing("session.unknown", f"No live session starts with {prefix[:40]!a}. `sessions` lists those you may see.")
         own = actor.record.user_id == identity.user_id and action == "end"
-        decision = self._policies.decide(identity, action, actor.grant.endpoint)
+        decision = self._policies.decide(identity, action, actor.grant.endpoint, session=actor.facts(identity))
         if not own and decision.verdict is not Verdict.ALLOW:
             self._audit(code, identity, actor, "denied", decision.reason)
             raise Denied(f"access.{decision.verdict.value}", f"{action}: {decision.reason}", decision.rule)

@@ -5,6 +5,7 @@ Never listens and never dials. Keys are made through the `KeyMaker` port.
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 from collections.abc import Sequence
@@ -87,7 +88,7 @@ def make_home(home: Path, config: str, keys: KeyMaker, policies: Path | None, re
     for name, purpose in _KEYS.items():
         if _make_pair(home / name, keys, f"bastion {name}"):
             report.say(f"made   {name}   {purpose}")
-    if write_new(home / VAULT_KEY, secrets.token_bytes(_VAULT_BYTES)):
+    if write_new(home / VAULT_KEY, base64.b64encode(secrets.token_bytes(_VAULT_BYTES)) + b"\n"):
         report.say(f"made   {VAULT_KEY}   seals the endpoints' credentials; keep a copy elsewhere")
     _copy_policies(home / "policies", policies, report)
 
@@ -194,7 +195,7 @@ class Setup:
         folder.mkdir(mode=0o700, exist_ok=True)
         write_new(folder / "README", b"This shell runs on the bastion's own host, as the one who started the bastion.\n")
         shell = caller.shell if Path(caller.shell).is_file() else "/bin/sh"
-        command = ("/bin/sh", "-c", 'cd "$1" && exec "$2" -i', "demo", str(folder), shell)
+        command = ("/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "demo", str(folder), shell)
         wanted = NewEndpoint(
             DEMO_ENDPOINT,
             login=name,

@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import json
 import os
-import shlex
 import shutil
 import signal
-import sys
 import termios
+import threading
 import tty
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import asyncssh
 
@@ -34,21 +33,20 @@ class _Client(asyncssh.SSHClient):
 
 
 class _Stream(ClientSession):
-    """Copies a session's output to file descriptors."""
+    """Copies a session's output to our streams."""
 
-    def __init__(self, out: int, err: int) -> None:
-        self._out = out
-        self._err = err
+    def __init__(self, stdout: BinaryIO, stderr: BinaryIO) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._how: Exit | None = None
 
     def output_received(self, data: bytes, stderr: bool) -> None:  # noqa: FBT001 - the base class says so
         """Write it out; a reader that went away ends us."""
-        view = memoryview(data)
-        fd = self._err if stderr else self._out
+        stream = self._stderr if stderr else self._stdout
         try:
-            while view:
-                view = view[os.write(fd, view) :]
+            stream.write(data)
+            stream.flush()
         except BrokenPipeError:
             self.channel.abort()
 
@@ -89,8 +87,8 @@ class Link:
         self._key_file = key_file
         self._host_key_file = host_key_file
 
-    async def run(self, argv: list[str], *, interactive: bool) -> int:
-        """Run `argv` there with our standard streams; return its exit code. `Unavailable` when no server runs."""
+    async def run(self, command: str, stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, *, interactive: bool) -> int:  # noqa: PLR0913
+        """Run a command line there with these streams; return its exit code. `Unavailable` when no server runs."""
         host, port = self._address()
         options = client_options(self._user, known_hosts=([self._host_key()], [], []), client_keys=[self._key()])
         try:
@@ -99,17 +97,17 @@ class Link:
             raise Unavailable("link.no_server", f"No bastion serves {self._home}. Start it: bastion serve") from error
         except asyncssh.Error as error:
             raise Unavailable("link.refused", f"The running server did not let the operator in: {error}") from error
-        stream = _Stream(1, 2)
+        stream = _Stream(stdout, stderr)
         size = TerminalSize(*shutil.get_terminal_size())
         try:
             await connection.open_session(
                 lambda: stream,
-                command=shlex.join(argv),
+                command=command or None,
                 term=os.environ.get("TERM", "xterm") if interactive else None,
                 size=size,
                 env={key.encode(): value.encode() for key, value in os.environ.items() if key in ("LANG", "COLORTERM", "NO_COLOR")},
             )
-            with _raw() if interactive else contextlib.nullcontext(), _input(stream), _sizes(stream, interactive):
+            with _raw() if interactive else contextlib.nullcontext(), _input(stream, stdin), _sizes(stream, interactive):
                 return await stream.ended
         finally:
             connection.close()
@@ -146,41 +144,24 @@ def _raw() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _input(stream: _Stream) -> Iterator[None]:
-    """Copy standard input into the session. A regular file cannot be watched, so it is read by a thread."""
+def _input(stream: _Stream, stdin: BinaryIO) -> Iterator[None]:
+    """Copy standard input into the session, read by a thread: a file, a pipe and a terminal are alike to it."""
+    read = getattr(stdin, "read1", stdin.read)
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
 
-    async def copy() -> None:
-        while not stop.is_set():
-            data = await loop.run_in_executor(None, os.read, 0, READ_BYTES)
-            if not data:
-                stream.write_eof()
-                return
-            stream.write(data)
-            await stream.drain()
+    def copy() -> None:
+        with contextlib.suppress(RuntimeError, OSError, ValueError):  # the loop is gone: so is whoever wanted it
+            while data := read(READ_BYTES):
+                asyncio.run_coroutine_threadsafe(send(data), loop).result()
+            loop.call_soon_threadsafe(stream.write_eof)
 
-    def readable() -> None:
-        data = os.read(0, READ_BYTES)
-        if data:
-            stream.write(data)
-        else:
-            loop.remove_reader(0)
-            stream.write_eof()
+    async def send(data: bytes) -> None:
+        stream.write(data)
+        await stream.drain()
 
-    task: asyncio.Task[None] | None = None
-    try:
-        loop.add_reader(0, readable)
-    except (PermissionError, OSError):  # epoll refuses regular files
-        task = asyncio.ensure_future(copy())
-    try:
-        yield
-    finally:
-        stop.set()
-        if task is None:
-            loop.remove_reader(0)
-        else:
-            task.cancel()
+    # A daemon, since a read from a terminal cannot be called back when the session ends first
+    threading.Thread(target=copy, name="stdin", daemon=True).start()
+    yield
 
 
 @contextlib.contextmanager
@@ -194,7 +175,3 @@ def _sizes(stream: _Stream, interactive: bool) -> Iterator[None]:  # noqa: FBT00
         if interactive:
             loop.remove_signal_handler(signal.SIGWINCH)
 
-
-def stands_at_a_terminal() -> bool:
-    """Return whether a person is at our streams."""
-    return sys.stdin.isatty() and sys.stdout.isatty()

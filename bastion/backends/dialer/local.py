@@ -24,6 +24,7 @@ from bastion.services.tasks import spawn
 
 READ_BYTES: Final = 64 * 1024
 WRITE_BYTES: Final = 256 * 1024
+SHELLS: Final = ("sh", "ash", "bash", "dash", "fish", "ksh", "zsh")
 LAST_READS: Final = 64  # what a program wrote just before it ended is still in the PTY
 
 
@@ -31,6 +32,8 @@ async def dial_local(grant: Grant, request: ChannelRequest, events: EndpointEven
     """Start the endpoint's command. Raises `Unavailable` when it cannot be started."""
     endpoint = grant.endpoint
     command = [*endpoint.command]
+    if request.command is not None and os.path.basename(command[-1]) not in SHELLS:  # noqa: PTH119 - it is no path of ours
+        raise Unavailable("endpoint.no_exec", f"{endpoint.name} is a program, not a shell: it takes no command. Leave it out.")
     if request.command is not None:
         command = [*endpoint.command, "-c", request.command.decode("utf-8", "surrogateescape")]
     try:

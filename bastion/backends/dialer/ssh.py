@@ -212,7 +212,7 @@ class SshDialer:
             try:
                 async with asyncio.timeout(timeout):
                     key = await asyncssh.get_server_host_key(
-                        host, port, server_host_key_algs=[algorithm], config=None, client_version="Bastion", known_hosts=None
+                        host, port, server_host_key_algs=[algorithm], config=None, client_version="Bastion"
                     )
             except TimeoutError:
                 failure = f"no answer within {timeout:g} s"

@@ -6,14 +6,13 @@ Never builds a service, and holds no state of a person.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Protocol
 
 from bastion.core.access.decision import Decision, Verdict
 from bastion.core.access.endpoint import Endpoint
-from bastion.core.access.policy import Policy
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import BastionError, Conflict, Missing
 from bastion.core.identity import Identity
@@ -22,6 +21,7 @@ from bastion.core.values import Size
 from bastion.services.console import Console
 from bastion.services.inventory import Inventory
 from bastion.services.people import People
+from bastion.services.replay import Replay
 from bastion.services.ports import AuditStore, Clock, Preferences, Sessions
 
 
@@ -48,16 +48,14 @@ class Policies(Protocol):
     ) -> Decision:
         """Return the answer with its rule and reason. `at`: another time than now."""
 
-
-class Rules(Protocol):
-    """The policy's files: what is in force of them, and reading them anew (`services.policies.Policies`)."""
-
-    @property
-    def current(self) -> Policy:
-        """Return the policy in force."""
+    async def check(self) -> Sequence[object]:
+        """Read the files without using them; return warnings, raise `Misconfigured` with all mistakes in `detail`."""
 
     async def reload(self) -> Reloaded:
         """Use the files as they are now; a bad one is refused, and the last good policy stays."""
+
+    def describe(self) -> Sequence[dict[str, object]]:
+        """Return the rules in force, as plain objects with `name` first."""
 
 
 class Auditor(Protocol):
@@ -153,28 +151,12 @@ class Connect(Protocol):
         """Bring the owner back to a detached session."""
 
 
-class Replay(Protocol):
-    """Recordings, played and given out. Callers have decided already."""
-
-    async def play(self, session_id: str, console: Console, *, speed: float = 1.0) -> None:
-        """Play a recording on this console until they quit; as plain lines where nothing can be drawn."""
-
-    async def cast(self, session_id: str, console: Console, *, version: int = 3) -> None:
-        """Send the recording as asciicast of that version; `Missing`, `Corrupt`."""
-
-    async def transcript(self, session_id: str, console: Console) -> None:
-        """Send the recording as plain lines with times and names."""
-
-
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Everything a command may use."""
 
     clock: Clock
     policies: Policies
-    rules: Rules
-    check_policies: Callable[[], Awaitable[Sequence[object]]]
-    """Reads the policy files without using them; gives warnings, raises `Misconfigured` with all mistakes in `detail`."""
     auditor: Auditor
     audit: AuditStore
     people: People

@@ -11,7 +11,6 @@ import click
 
 from bastion.core.access.actions import ACTIONS
 from bastion.core.access.decision import Decision
-from bastion.core.access.policy import Rule
 from bastion.core.access.source import did_you_mean
 from bastion.core.errors import Invalid, Misconfigured
 from bastion.core.identity import Identity
@@ -75,21 +74,6 @@ def explained(decision: Decision, user: str, endpoint: str, action: str) -> str:
     return sentence("\n".join(lines))
 
 
-def rule_row(rule: Rule) -> Row:
-    """Return a rule as an object."""
-    return {
-        "name": rule.name,
-        "effect": rule.effect,
-        "who": rule.wanted_who,
-        "actions": sorted(rule.actions),
-        "endpoints": rule.wanted_endpoints,
-        "logins": rule.wanted_logins or None,
-        "approval": rule.approval is not None,
-        "description": rule.description,
-        "place": str(rule.place),
-    }
-
-
 def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
     policy = Noun("policy", help="Who may do what: the rules in force.")
@@ -99,7 +83,7 @@ def fill(root: Noun) -> None:
     async def check(door: Door) -> None:
         """Read the policy files again without using them, and say what is wrong with them."""
         try:
-            warnings = await door.desk.check_policies()
+            warnings = await door.desk.policies.check()
         except Misconfigured as error:
             raise Misconfigured(error.code, error.detail or error.public) from error
         for warning in warnings:
@@ -131,14 +115,14 @@ def fill(root: Noun) -> None:
     @json_option
     async def show(door: Door, as_json: bool) -> None:  # noqa: FBT001
         """List the rules in force, in the order in which they are looked at."""
-        rows = [rule_row(rule) for rule in door.desk.rules.current.rules]
-        heads = ["name", "effect", "who", "actions", "endpoints", "place"]
+        rows = [dict(row) for row in door.desk.policies.describe()]
+        heads = list(rows[0]) if rows else ["name"]
         await door.listing(heads, rows, as_json_list=as_json, empty="There is no rule: everything is denied.")
 
     @policy.verb("reload", action=ACTION, examples=["policy reload"])
     async def reload(door: Door) -> None:
         """Use the policy files as they are now; a bad file changes nothing, and is named."""
-        report = await door.desk.rules.reload()
+        report = await door.desk.policies.reload()
         if report.refused is not None:
             raise Misconfigured(report.refused.code, report.refused.detail or report.refused.public)
         for warning in report.warnings:

@@ -132,4 +132,4 @@ def _strong(key: asyncssh.SSHKey) -> bool:
     """RSA from 2,048 bits; the signature algorithms of the wire refuse SHA-1."""
     if key.algorithm != b"ssh-rsa":
         return True
-    return bool(key.pyca_key.key_size >= MIN_RSA_BITS)
+    return int(getattr(key.pyca_key, "key_size", 0)) >= MIN_RSA_BITS

@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from bastion.core.access.decision import Grant
+from bastion.core.access.decision import Grant, SessionFacts
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import BastionError, Ended
+from bastion.core.identity import Identity
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
 from bastion.core.session.participants import Participant, Role
@@ -97,6 +98,7 @@ class SessionActor:
         self._seats: dict[str, Seat] = {}
         self._stays: dict[str, ParticipantRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.invited: set[str] = set()
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
         self._screen = LiveScreen(session.size, self._screen_drained) if session.interactive else None
@@ -178,6 +180,10 @@ class SessionActor:
                 seat.console.resume()
 
     # ------------------------------------------------------------ people come
+
+    def facts(self, identity: Identity) -> SessionFacts:
+        """Return what policy may know of this session when it decides about that person."""
+        return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=identity.name in self.invited)
 
     def begin(self) -> None:
         """Write the session down as pending, before anybody waits for it."""
@@ -433,7 +439,8 @@ class SessionActor:
         self._timers.clear()
         if self._screen is not None:
             self._screen.close()
-        self._recording.close(effect.status, self._now())
+        at = self._now()
+        self._ledger.add(lambda: self._recording.close(effect.status, at))
         self.record = replace(
             self.record,
             state="closed",

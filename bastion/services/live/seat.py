@@ -33,7 +33,7 @@ class Seat:
         self.participant = participant
         self.console = console
         self.size: Size = console.size
-        self.caps = Caps.of(console.term, console.environment.get("COLORTERM", ""))
+        self.caps = Caps.of(console.term, console.environment.get("COLORTERM", ""), _locale(console.environment))
         self.raw = False
         self.rendered = False
         self.out: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
@@ -113,3 +113,7 @@ class Seat:
         self.stop_pictures()
         if not self.out.done():
             self.out.set_result((code, text))
+
+
+def _locale(environment: dict[str, str]) -> str:
+    return environment.get("LC_ALL") or environment.get("LC_CTYPE") or environment.get("LANG", "")

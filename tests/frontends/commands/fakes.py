@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 
 from bastion.core.access.decision import Decision, Verdict
 from bastion.core.access.endpoint import Endpoint, HostKey, Login
-from bastion.core.access.policy import Policy
 from bastion.core.errors import Conflict, Invalid, Missing, Unavailable
 from bastion.core.identity import Factor, Identity, User
 from bastion.core.values import Size
@@ -116,6 +115,20 @@ class FakePolicies:
         self.allowed = allowed
         self.needs_approval = set()
         self.asked = []
+        self.refused = None
+        self.warnings = ()
+        self.changed = True
+
+    async def check(self):
+        if self.refused:
+            raise self.refused
+        return self.warnings
+
+    async def reload(self):
+        return self
+
+    def describe(self):
+        return [{"name": "team", "effect": "allow", "who": "role engineer", "actions": ["connect"], "endpoints": "env=prod"}]
 
     def decide(self, identity, action, endpoint=None, *, login=None, at=None):
         self.asked.append((identity.name, action, endpoint.name if endpoint else None))
@@ -125,18 +138,6 @@ class FakePolicies:
                 return Decision(Verdict.NEEDS_APPROVAL, "ask-first", "somebody has to approve")
             return Decision(Verdict.ALLOW, "team", "rule team allows it")
         return Decision(Verdict.DENY, "", f"no rule allows {identity.name} to {action}")
-
-
-class FakeRules:
-    current = Policy()
-
-    def __init__(self):
-        self.refused = None
-        self.warnings = ()
-        self.changed = True
-
-    async def reload(self):
-        return self
 
 
 class FakeAuditor:
@@ -393,7 +394,6 @@ class World:
 
     def __init__(self):
         self.policies = FakePolicies(root=ADMIN_ACTIONS, alice=ENGINEER, bob=ENGINEER, carol=AUDITOR)
-        self.rules = FakeRules()
         self.auditor = FakeAuditor()
         self.audit = FakeAudit(self.auditor)
         self.users = FakeUsers()
@@ -406,7 +406,6 @@ class World:
         self.connect = FakeConnect()
         self.sessions = FakeSessions()
         self.preferences = FakePreferences()
-        self.warnings = []
         numbers = iter(range(1, 10_000))
         clock = Clock()
 
@@ -428,8 +427,6 @@ class World:
         self.desk = Desk(
             clock=clock,
             policies=self.policies,
-            rules=self.rules,
-            check_policies=self._check,
             auditor=self.auditor,
             audit=self.audit,
             people=self.people,
@@ -442,11 +439,6 @@ class World:
             replay=FakeReplay(),
             version="1.2.3",
         )
-
-    async def _check(self):
-        if self.rules.refused:
-            raise self.rules.refused
-        return self.warnings
 
     async def run(self, line, who="alice", **console):
         """Run one command line as somebody; return (exit code, stdout, stderr)."""

@@ -65,7 +65,7 @@ async def test_tab_completes_verbs_and_ids(world):
 
 
 async def test_the_arrow_brings_back_the_line_before_also_at_the_next_login(world):
-    world.rules.changed = False
+    world.policies.changed = False
     for line in ("policy reload\r", "\x1b[A\r"):
         console = FakeConsole("root", ("admin",), term="xterm")
         async with at_the_prompt(world, console):

@@ -543,7 +543,7 @@ async def test_explain_refuses_actions_and_times_that_are_none(world):
 
 
 async def test_a_bad_policy_file_is_named_and_nothing_is_reloaded(world):
-    world.rules.refused = Misconfigured("policy.key", "short", "team.yaml:3: unknown key 'rols'\nteam.yaml:9: no such role")
+    world.policies.refused = Misconfigured("policy.key", "short", "team.yaml:3: unknown key 'rols'\nteam.yaml:9: no such role")
     for command in ("check", "reload"):
         code, _, err = await world.run(f"policy {command}", who="root")
         assert code == 78
