@@ -230,7 +230,6 @@ class Prompt:
 
     def __init__(self, door: Door) -> None:
         console = door.console
-        self._door = door
         self._input = ConsoleInput(console)
         self._output = Vt100_Output(
             cast(TextIO, _Out(console)),
@@ -240,25 +239,26 @@ class Prompt:
             enable_cpr=False,  # asking the terminal where its cursor is would mix the answer with keys
         )
 
+        name = safe_text(door.identity.name, 32)
+        self._session: PromptSession[str] = PromptSession(
+            FormattedText([("bold", "bastion"), ("", f" {name}> ")]),
+            completer=TreeCompleter(door),
+            complete_while_typing=False,
+            history=history_of(door.identity.user_id),
+            enable_open_in_editor=False,
+            enable_system_prompt=False,
+            enable_suspend=False,
+            input=self._input,
+            output=self._output,
+            interrupt_exception=Interrupted,
+            eof_exception=Left,
+        )
+
     async def read(self) -> str:
         """Return the next line."""
-        name = safe_text(self._door.identity.name, 32)
         with create_app_session(input=self._input, output=self._output), self._input.listening():
-            session: PromptSession[str] = PromptSession(
-                FormattedText([("bold", "bastion"), ("", f" {name}> ")]),
-                completer=TreeCompleter(self._door),
-                complete_while_typing=False,
-                history=history_of(self._door.identity.user_id),
-                enable_open_in_editor=False,
-                enable_system_prompt=False,
-                enable_suspend=False,
-                input=self._input,
-                output=self._output,
-                interrupt_exception=Interrupted,
-                eof_exception=Left,
-            )
             try:
-                return await session.prompt_async(set_exception_handler=False, handle_sigint=False)
+                return await self._session.prompt_async(set_exception_handler=False, handle_sigint=False)
             except EOFError:
                 raise Left from None
 

@@ -62,6 +62,8 @@ class FakeConsole:
 
     def write_error(self, data):
         self.err += data
+        if self.term:  # a PTY has one stream
+            self.write(data)
         return True
 
     async def drain(self):
