@@ -6,7 +6,7 @@ Never builds a service, and holds no state of a person.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Protocol
@@ -41,7 +41,7 @@ class Reloaded(Protocol):
 
 
 class Policies(Protocol):
-    """The policy in force."""
+    """The one decision point (`services.gatekeeper.Gatekeeper`)."""
 
     def decide(
         self, identity: Identity, action: str, endpoint: Endpoint | None = None, *, login: str | None = None, at: float | None = None

@@ -15,7 +15,7 @@ from bastion.frontends.commands.output import Row, as_json, sentence, table
 from bastion.services.console import Console, ConsoleListener
 
 MAX_INPUT: Final = 64 * 1024  # a key or a password on standard input; nobody's key is longer
-_MAX_ANSWER: Final = 1024
+_MAX_ANSWER: Final = 64 * 1024
 _CR: Final = 0x0D
 _CTRL_C: Final = 0x03
 _CTRL_D: Final = 0x04

@@ -151,8 +151,9 @@ def _policy_explain(  # noqa: PLR0913 - a question has these parts
 ) -> int:
     """Show a decision with every rule that was considered, as files and database have it; exit code 77 where it is no."""
     from bastion.frontends.commands.output import as_json as to_json  # noqa: PLC0415
-    from bastion.frontends.commands.policies import decision_row, explained, read_time  # noqa: PLC0415
+    from bastion.frontends.commands.policies import decision_row, explained, known_action, read_time  # noqa: PLC0415
 
+    known_action(action)
     settings = _settings(home, inner_home)
 
     async def work() -> int:

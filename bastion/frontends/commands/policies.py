@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 
 import click
 
+from bastion.core.access.actions import ACTIONS
 from bastion.core.access.decision import Decision
+from bastion.core.access.source import did_you_mean
 from bastion.core.errors import Invalid, Misconfigured
 from bastion.core.identity import Identity
 from bastion.core.text import safe_text
@@ -28,6 +30,13 @@ def read_time(text: str) -> float:
     except ValueError:
         raise Invalid("time.invalid", f"'{safe_text(text, 40)}' is not a time: 2026-03-31T08:00Z is one.") from None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def known_action(text: str) -> str:
+    """Return the action, or raise `Invalid` naming the nearest one."""
+    if text not in ACTIONS:
+        raise Invalid("action.unknown", f"There is no action '{safe_text(text, 64)}'{did_you_mean(text, ACTIONS)}")
+    return text
 
 
 def decision_row(decision: Decision, user: str, endpoint: str, action: str, at: float) -> Row:
@@ -90,6 +99,7 @@ def fill(root: Noun) -> None:
     @json_option
     async def explain(door: Door, name: str, where: str | None, action: str, at_text: str | None, source: str, as_json: bool) -> int:  # noqa: FBT001, PLR0913
         """Show the decision with every rule that was considered; exit code 77 where it is no."""
+        known_action(action)
         user = await door.desk.people.get(name)
         endpoint = await door.desk.inventory.get(where) if where else None
         at = read_time(at_text) if at_text else door.desk.clock.now()

@@ -1,4 +1,4 @@
-"""`recordings`, `replay`, `cast`: what was recorded, played and given out.
+"""`recordings`, `replay`, `transcript`, `cast`: what was recorded, played and given out.
 
 Never reads a recording itself, and lists only what policy lets this person replay.
 """
@@ -53,6 +53,14 @@ def fill(root: Noun) -> None:
         _note(door, record, "recording.replayed")
         await door.desk.replay.play(record.id, door.handover(), speed=speed)
 
+    @root.verb("transcript", action="export", asks="service", examples=["transcript 4f2a", "transcript 4f2a > session.txt"])
+    @click.argument("session", type=SESSION, metavar="ID")
+    async def transcript(door: Door, session: str) -> None:
+        """Write a recording as plain lines with times and names."""
+        record = await _decided(door, session, "export")
+        _note(door, record, "recording.exported")
+        await door.desk.replay.transcript(record.id, door.handover())
+
     @root.verb("cast", action="export", asks="service", examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast"])
     @click.argument("session", type=SESSION, metavar="ID")
     @click.option("--v2", is_flag=True, help="As asciicast v2, for older players.")
@@ -60,7 +68,7 @@ def fill(root: Noun) -> None:
         """Write a recording to standard output as asciicast, for asciinema and others."""
         record = await _decided(door, session, "export")
         _note(door, record, "recording.exported")
-        await door.desk.replay.cast(record.id, door.console, version=2 if v2 else 3)
+        await door.desk.replay.cast(record.id, door.handover(), version=2 if v2 else 3)
 
 
 async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:
