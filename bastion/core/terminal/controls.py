@@ -88,13 +88,6 @@ def _modify_keys(screen: Moded, resource: int = 0, value: int | None = None, *_:
         screen.modify_keys = value
 
 
-def _window(screen: Moded, operation: int = 0, what: int = 0, *_: int) -> None:
-    if what in (0, 2) and operation == 22:  # noqa: PLR2004 - XTWINOPS
-        screen.push_title()
-    elif what in (0, 2) and operation == 23:  # noqa: PLR2004
-        screen.pop_title()
-
-
 def _push_keyboard(screen: Moded, flags: int = 0, *_: int) -> None:
     screen.push_keyboard(flags)
 
@@ -165,7 +158,6 @@ _FINAL: Final[dict[str, Call]] = {
     "l": Moded.reset_mode,
     "r": _two(Moded.set_margins),
     "s": _save,
-    "t": _window,
     "u": _restore,
     "?J": _one(Moded.erase_in_display),
     "?K": _one(Moded.erase_in_line),

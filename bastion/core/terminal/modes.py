@@ -35,7 +35,6 @@ REMEMBERED: Final = frozenset((DECCKM, DECSCNM, 12, DECNKM, FOCUS, 1007, BRACKET
 
 KITTY_DEPTH: Final = 16
 TITLE_MAX: Final = 1024
-TITLES_MAX: Final = 10
 LINK_MAX: Final = 2048
 _SHIFT: Final = 5  # pyte keeps a private mode as its number shifted by this
 
@@ -69,7 +68,6 @@ class Moded(Editor):
         self.cursor_shape = 0
         self.modify_keys: int | None = None  # XTMODKEYS resource 4
         self.title = self.icon_name = ""
-        self.titles: list[str] = []
         self.saved: Saved | None = None  # of the screen on view
         self.other_saved: Saved | None = None  # of the other one
         self.kitty: list[int] = [0]
@@ -189,6 +187,8 @@ class Moded(Editor):
         self.kitty, self.other_kitty = self.other_kitty, self.kitty
         if self.on_alternate:
             self.saved, self.kitty = None, [0]
+        else:
+            self.other_saved, self.other_kitty = None, [0]
 
     # -- the saved cursor -------------------------------------------------------------------------
 
@@ -253,17 +253,6 @@ class Moded(Editor):
     def set_icon_name(self, param: str) -> None:
         """Set the icon's name."""
         self.icon_name = param[:TITLE_MAX]
-
-    def push_title(self) -> None:
-        """Put the title on a stack (XTWINOPS 22)."""
-        if len(self.titles) >= TITLES_MAX:
-            del self.titles[0]
-        self.titles.append(self.title)
-
-    def pop_title(self) -> None:
-        """Take the title back from the stack (XTWINOPS 23)."""
-        if self.titles:
-            self.title = self.titles.pop()
 
     def set_link(self, address: str) -> None:
         """Mark what is drawn from now on as a link; only the web's kind is kept, and none ends it."""

@@ -5,6 +5,7 @@ Never parses and never speaks to anyone: a stream calls it, viewers look at its 
 
 from __future__ import annotations
 
+from bastion.core.terminal.canvas import TAB_WIDTH
 from bastion.core.terminal.grid import Grid
 from bastion.core.terminal.line import Line, Packed, pack, unpack
 from bastion.core.terminal.modes import Moded
@@ -55,8 +56,9 @@ class Screen(Moded):
         if self.saved:
             at = self.saved.y if self.on_alternate else layout.saved_y
             self.saved = self.saved._replace(x=min(self.saved.x, columns - 1), y=min(at, lines - 1))
-        if columns > self.columns:
-            self.tabstops |= {stop for stop in range(0, columns, 8) if stop >= self.columns}
+        self.tabstops = {stop for stop in self.tabstops if stop < columns} | {
+            stop for stop in range(0, columns, TAB_WIDTH) if stop >= self.columns
+        }
         self.columns, self.lines = columns, lines
         self.x = min(self.x, columns - 1)
         self.y = max(0, min(self.y, lines - 1))

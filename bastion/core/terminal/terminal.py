@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from bastion.core.terminal.grid import Grid, Row
+from bastion.core.terminal.keyframe import dump
 from bastion.core.terminal.line import unpack
+from bastion.core.terminal.modes import BRACKETED_PASTE, DECCKM, DECSCNM, FOCUS, SYNCHRONIZED
 from bastion.core.terminal.screen import Screen
+from bastion.core.terminal.skip import WINDOW, possible, skip
 from bastion.core.terminal.stream import Stream
 
 SLICE: Final = 16_384
 """Bytes parsed at a stretch."""
 EFFORT: Final = 8192
 """Rows that one slice may touch in great moves (clearing, filling, scrolling) before it ends early."""
+SKIP_FROM: Final = 32_768
+"""Waiting bytes from which looking for what only scrolls by pays."""
 COLUMNS_MAX: Final = 1000
 LINES_MAX: Final = 500
 CELLS_MAX: Final = 200_000
@@ -28,6 +33,23 @@ def clamp(columns: int, lines: int) -> tuple[int, int]:
     columns = max(1, min(columns, COLUMNS_MAX))
     lines = max(1, min(lines, LINES_MAX))
     return columns, min(lines, max(1, CELLS_MAX // columns))
+
+
+class Modes(NamedTuple):
+    """Modes that change nothing in the cells. Numbers are the private modes' own, 0 where none is set."""
+
+    application_cursor: bool
+    application_keypad: bool
+    bracketed_paste: bool
+    focus: bool
+    synchronized: bool
+    mouse: int
+    mouse_encoding: int
+    kitty_keyboard: int
+    modify_other_keys: int
+    cursor_visible: bool
+    cursor_shape: int
+    reverse_video: bool
 
 
 class Terminal:
@@ -66,10 +88,17 @@ class Terminal:
         return self._backlog
 
     def advance(self, limit: int = SLICE) -> int:
-        """Parse at most about that many of the waiting bytes; return how many were taken."""
+        """Parse at most about that many of the waiting bytes; return how many were taken.
+
+        Where much waits, bytes that only scroll by are taken beyond the limit, since they cost little.
+        """
         if self.stream.busy:
             self._guard(lambda: self.stream.go_on(EFFORT))
             return 0
+        if self._backlog >= SKIP_FROM:
+            skipped = self._skip()
+            if skipped:
+                return skipped
         waiting = self._waiting
         taken = 0
         while waiting and taken < limit:
@@ -86,6 +115,29 @@ class Terminal:
             self._parse(item)
             if self.stream.busy:
                 break
+        return taken
+
+    def _skip(self) -> int:
+        """Pass over what can be passed over of the waiting bytes; return how many."""
+        if not possible(self.screen, self.stream):
+            return 0
+        waiting = self._waiting
+        parts: list[bytes] = []
+        size = 0
+        while waiting and size < WINDOW and isinstance(item := waiting[0], bytes):
+            parts.append(item)
+            size += len(item)
+            waiting.popleft()
+        window = parts[0] if len(parts) == 1 else b"".join(parts)
+        taken = 0
+        try:
+            taken = skip(self.screen, self.stream, window[:WINDOW] if size > WINDOW else window)
+        except Exception:  # noqa: BLE001 - as in `_parse`
+            self._fault()
+            taken = min(size, WINDOW)
+        if taken < size:
+            waiting.appendleft(window[taken:])
+        self._backlog -= taken
         return taken
 
     def catch_up(self) -> None:
@@ -133,6 +185,33 @@ class Terminal:
     def pending(self) -> bytes:
         """Return the bytes of an unfinished sequence or character."""
         return self.stream.pending
+
+    def dump(self, *, with_input: bool = True) -> bytes:
+        """Return a keyframe: bytes that bring a fresh terminal of this size to the same state.
+
+        Followed by `pending` and the bytes to come it has the same future. `with_input=False` is for
+        those who only look on: no mouse, paste, focus or keyboard modes. Waiting bytes are not in it.
+        """
+        return dump(self.screen, last=self.stream.last, with_input=with_input)
+
+    @property
+    def modes(self) -> Modes:
+        """Return what the program asked of the keyboard, the mouse and the cursor."""
+        screen = self.screen
+        return Modes(
+            application_cursor=screen.private(DECCKM),
+            application_keypad=screen.keypad,
+            bracketed_paste=screen.private(BRACKETED_PASTE),
+            focus=screen.private(FOCUS),
+            synchronized=screen.private(SYNCHRONIZED),
+            mouse=screen.mouse,
+            mouse_encoding=screen.mouse_encoding,
+            kitty_keyboard=screen.kitty[-1],
+            modify_other_keys=screen.modify_keys or 0,
+            cursor_visible=screen.cursor_visible,
+            cursor_shape=screen.cursor_shape,
+            reverse_video=screen.private(DECSCNM),
+        )
 
     @property
     def columns(self) -> int:
