@@ -72,6 +72,7 @@ class KeyDecoder:
         self._held = b""  # an unfinished sequence
         self._utf8 = codecs.getincrementaldecoder("utf-8")("ignore")
         self._skip: bytes = b""  # final bytes that end a sequence being skipped
+        self._st = False  # an ESC ended a string: a backslash after it belongs to it
         self._raw = 0  # bytes of an old mouse report still to skip
         self._paste: bytearray | None = None
         self._pasted = 0
@@ -79,8 +80,8 @@ class KeyDecoder:
 
     @property
     def pending(self) -> bool:
-        """Whether an ESC waits for what follows; call `flush` when nothing comes in 50 ms or so."""
-        return bool(self._held) and self._paste is None
+        """Whether a sequence waits for its rest; call `flush` when nothing comes in 50 ms or so."""
+        return self._paste is None and bool(self._held or self._skip or self._raw or self._st)
 
     def feed(self, data: bytes) -> list[Key]:
         """Return the keys that these bytes complete."""
@@ -90,6 +91,9 @@ class KeyDecoder:
         while rest:
             if self._paste is not None:
                 rest = self._in_paste(rest, keys)
+            elif self._st:
+                self._st = False
+                rest = rest[1:] if rest[:1] == b"\\" else b"\x1b" + rest
             elif self._skip:
                 rest = self._skipped(rest)
             elif self._raw:
@@ -112,6 +116,7 @@ class KeyDecoder:
         if not self.pending:
             return []
         held, self._held = self._held, b""
+        self._skip, self._raw, self._st = b"", 0, False  # Alt-] is no string: typing goes on
         if held == b"\x1b":
             return [Key("escape")]
         if held in {b"\x1b[", b"\x1bO"}:
@@ -223,18 +228,9 @@ class KeyDecoder:
     def _skipped(self, data: bytes) -> bytes:
         for index, byte in enumerate(data):
             if byte in self._skip:
-                ends_string = byte == 0x1B
                 self._skip = b""
-                rest = data[index + 1 :]
-                if ends_string:  # the backslash of ST, or else a new sequence
-                    return rest[1:] if rest[:1] == b"\\" else self._string_end(rest)
-                return rest
-        return b""
-
-    def _string_end(self, rest: bytes) -> bytes:
-        if rest:
-            return b"\x1b" + rest
-        self._skip = b"\\"  # ST was cut in half: its backslash comes next
+                self._st = byte == 0x1B
+                return data[index + 1 :]
         return b""
 
     def _in_paste(self, data: bytes, keys: list[Key]) -> bytes:

@@ -50,7 +50,7 @@ def diff(before: Grid | None, after: Grid, caps: Caps) -> bytes:
         shown = before
         pencil.x, pencil.y = before.cursor
         base = list(before.rows)
-        if caps.scroll_region:
+        if caps.scroll_region and caps.wraps_late:
             _scroll(base, after.rows, pencil)
     _draw(base, after.rows, pencil)
     return pencil.finish(shown)
@@ -68,6 +68,7 @@ class _Pencil:
         self.x = -1
         self.y = -1
         self.jumps = 0
+        self.limit = after.columns  # where the row being drawn must end
 
     def clear(self) -> None:
         self.out.append("\x1b[m\x1b[H\x1b[2J")
@@ -119,20 +120,25 @@ class _Pencil:
         if self.x >= self.after.columns:
             self.x = -1
 
-    def cell(self, cell: str, width: int, wanted: Style) -> None:
-        """Write one cell of whatever text, `width` as the picture has it."""
+    def cell(self, cell: str, width: int, wanted: Style) -> int:
+        """Write one cell of whatever text, `width` as the picture has it.
+
+        Returns the cells that it may have covered; those beyond `width` must be written again.
+        """
         shape = glyph(cell)
         if not self.caps.unicode or (wanted.flags & CONCEAL & ~self.caps.attributes):
             text = ascii_text(shape.text, width)
             self.write(" " * width if wanted.flags & CONCEAL else text, wanted)
-            return
+            return width
         columns = self.after.columns
         x, y = self.x, self.y
         end = x + width
         disputed = not shape.sure or shape.width != width
         text = shape.text
-        if shape.width > width and end >= columns:
-            text, disputed = REPLACEMENT, True  # a wide one would wrap
+        if shape.most > width and x + shape.most > self.limit:  # it could wrap
+            base = glyph(text[0])
+            text = base.text if x + base.most <= self.limit else REPLACEMENT
+            disputed = True
         self.style(wanted)
         if disputed and width > 1:
             self.out.append("  ")  # where it is drawn narrow, nothing old stands beside it
@@ -140,6 +146,7 @@ class _Pencil:
             self.move(x, y)
         self.out.append(text)
         self.x = -1 if disputed or end >= columns else end
+        return shape.most
 
     def finish(self, before: Grid) -> bytes:
         after, caps, out = self.after, self.caps, self.out
@@ -203,26 +210,25 @@ def _scroll(base: list[Row], rows: tuple[Row, ...], pencil: _Pencil) -> None:
     _move_rows(base, top, bottom, shift, pencil, empty)
 
 
-def _move_rows(  # noqa: PLR0913 - a region and a distance
+def _move_rows(  # noqa: PLR0913, PLR0917 - a region and a distance
     base: list[Row], top: int, bottom: int, shift: int, pencil: _Pencil, empty: Row
 ) -> None:
     whole = top == 0 and bottom == len(base) - 1
+    count = abs(shift)
     if not whole:
         pencil.out.append(f"\x1b[{top + 1};{bottom + 1}r")
-        pencil.x = pencil.y = 0  # setting margins homes the cursor
+    pencil.x = -1  # margins home the cursor, in most terminals
     if shift > 0:
-        pencil.x = -1
         pencil.move(0, bottom)
-        pencil.out.append("\n" * shift)
-        base[top : bottom + 1] = [*base[top + shift : bottom + 1], *[empty] * shift]
+        pencil.out.append("\n" * count)
+        base[top : bottom + 1] = [*base[top + count : bottom + 1], *[empty] * count]
     else:
-        pencil.x = -1
         pencil.move(0, top)
-        pencil.out.append("\x1bM" * -shift)
-        base[top : bottom + 1] = [*[empty] * -shift, *base[top : bottom + 1 + shift]]
+        pencil.out.append("\x1bM" * count)
+        base[top : bottom + 1] = [*[empty] * count, *base[top : bottom + 1 - count]]
     if not whole:
         pencil.out.append("\x1b[r")
-        pencil.x = pencil.y = 0
+        pencil.x = -1
     pencil.jumps += 1
 
 
@@ -247,22 +253,18 @@ def _draw(base: list[Row], rows: tuple[Row, ...], pencil: _Pencil) -> None:
     for y in changed:
         if y >= lowest:
             break
-        row, end = rows[y], ends[y]
+        old, new = base[y], rows[y]
         if y == bottom - 1 and not pencil.caps.wraps_late:
-            row, end = _spare_corner(base[y], row), min(end, len(row.chars) - 1)
-        _draw_row(base[y], row, y, end, pencil)
+            old, new = _without_corner(old), _without_corner(new)
+            pencil.limit -= 1
+        _draw_row(old, new, y, min(ends[y], pencil.limit), pencil)
 
 
-def _spare_corner(old: Row, new: Row) -> Row:
-    """Leave the bottom right cell alone: writing it scrolls where the cursor wraps at once."""
-    width = len(new.chars)
-    split = width > 1 and (new.chars[-1] == "" or old.chars[-1] == "")
-    keep = 2 if split else 1
-    at = width - keep
-    if not split:
-        return Row((*new.chars[:at], *old.chars[at:]), (*new.styles[:at], *old.styles[at:]))
-    corner = old.chars[-1:] if old.chars[-1] else (" ",)
-    return Row((*new.chars[:at], " ", *corner), (*new.styles[:at], PLAIN, *old.styles[-1:]))
+def _without_corner(row: Row) -> Row:
+    """Return the row as shown at the bottom where a written corner scrolls: its end stays blank."""
+    lost = 2 if row.chars[-1] == "" and len(row.chars) > 1 else 1
+    filler = blank_row(lost)
+    return Row(row.chars[:-lost] + filler.chars, row.styles[:-lost] + filler.styles)
 
 
 def _text_end(row: Row) -> int:
@@ -313,7 +315,7 @@ def _whole(x: int, old: Row, new: Row) -> int:
     return x
 
 
-def _draw_cells(  # noqa: PLR0913 - two rows, a place and a pencil
+def _draw_cells(  # noqa: PLR0913, PLR0917 - two rows, a place, a pencil
     old: Row, new: Row, y: int, end: int, changed: list[int], pencil: _Pencil
 ) -> None:
     """Draw the changed columns; those from `end` on are blank and erased, or written if few."""
@@ -338,13 +340,15 @@ def _draw_cells(  # noqa: PLR0913 - two rows, a place and a pencil
         done = stop
     for start, stop in spans:
         pencil.move(start, y)
-        _write_span(new, start, stop, y, pencil)
+        _write_span(old, new, start, stop, y, pencil)
     if erased < width:
         pencil.erase(erased, y, "\x1b[K")
 
 
-def _write_span(row: Row, start: int, stop: int, y: int, pencil: _Pencil) -> None:
-    chars, styles = row
+def _write_span(  # noqa: PLR0913, PLR0917 - two rows, a span and a pencil
+    old: Row, new: Row, start: int, stop: int, y: int, pencil: _Pencil
+) -> None:
+    chars, styles = new
     x = start
     while x < stop:
         look = styles[x]
@@ -361,6 +365,10 @@ def _write_span(row: Row, start: int, stop: int, y: int, pencil: _Pencil) -> Non
         while run < stop and styles[run] is look:
             wide = run + 1 < len(chars) and chars[run + 1] == "" and chars[run] != ""
             pencil.move(run, y)
-            pencil.cell(chars[run], 1 + wide, look)
+            covered = run + pencil.cell(chars[run], 1 + wide, look)
             run += 1 + wide
+            while stop < pencil.limit and (
+                stop < covered or old.chars[stop] == "" or chars[stop] == ""
+            ):
+                stop += 1
         x = run

@@ -25,11 +25,19 @@ _WIDE: Final = ((0x3041, 0x3096), (0x30A1, 0x30FA), (0x3400, 0x4DB5), (0x4E00, 0
 
 
 class Glyph(NamedTuple):
-    """A cell's text as it may leave. `sure`: every terminal moves `width` cells on writing it."""
+    """A cell's text as it may leave.
+
+    width: the cells that the tables give it, 1 or 2. most: the cells that the terminal least versed
+    in emoji uses for it. sure: every terminal uses `width`.
+    """
 
     text: str
     width: int
+    most: int
     sure: bool
+
+
+_EMOJI: Final = 0x1F000  # from here on old and new tables disagree
 
 
 _known: dict[str, Glyph] = {}
@@ -48,22 +56,21 @@ def glyph(cell: str) -> Glyph:
 def _judge(cell: str) -> Glyph:
     text = "".join(REPLACEMENT if _acts(c) else c for c in cell[:_LONGEST])
     if not text:
-        return Glyph(" ", 1, sure=True)
+        return Glyph(" ", 1, 1, sure=True)
     width = char_width(text[0])
     if width == 0:  # a mark alone would change the cell before
         text, width = " " + text, 1
-    if len(text) == 1:
-        point = ord(text)
-        sure = (
-            " " <= text <= "~"
-            or any(first <= point <= last for first, last in _NARROW)
-            or any(first <= point <= last for first, last in _WIDE)
-        )
-    else:
-        sure = False
+    point = ord(text[0])
+    if len(text) > 1:
         if "\ufe0f" in text:  # shown as an emoji: two cells in newer tables
             width = 2
-    return Glyph(text, width, sure)
+        return Glyph(text, width, max(sum(map(char_width, text)), width), sure=False)
+    sure = (
+        " " <= text <= "~"
+        or any(first <= point <= last for first, last in _NARROW)
+        or any(first <= point <= last for first, last in _WIDE)
+    )
+    return Glyph(text, width, 2 if point >= _EMOJI else width, sure)
 
 
 def _acts(character: str) -> bool:
