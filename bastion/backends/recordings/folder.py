@@ -26,7 +26,7 @@ from bastion.core.recording.asciicast import FORMAT
 
 CAST: Final = "session.cast"
 META: Final = "meta.json"
-CHUNK: Final = 256 * 1024
+CHUNK: Final = 64 * 1024
 
 _OPEN: Final = ".open"
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -5,16 +5,17 @@ Never shows anything; says at which moments a text came to stand on the screen.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from bastion.core.recording.keyframes import Keyframe
 from bastion.core.recording.reader import CastReader, Event, Header, parse_size
-from bastion.core.recording.transcript import plain
+from bastion.core.recording.transcript import stripped
 from bastion.core.terminal import Terminal
-from bastion.core.terminal.grid import Row
 
 _GROUP_MICROSECONDS: Final = 50_000  # pictures closer than this are one to an eye
 _GROUP_CHARACTERS: Final = 8192
+_FLOOD: Final = 1000
 
 
 class Finder:
@@ -35,8 +36,7 @@ class Finder:
         self._time = start.time if start else 0
         self._checked = self._time
         self._fed = 0
-        self._rows: dict[int, Row] = {}  # by identity: the terminal keeps unchanged rows
-        self._standing: set[str] = set()
+        self._standing: Counter[str] = Counter()
         self._look()
 
     def feed(self, data: bytes) -> int | None:
@@ -47,8 +47,8 @@ class Finder:
                     return self._time
                 self._checked = event.time
             self._take(event)
-            if event.code == "o" and len(event.data) > 1 and event.time > self._after and self._wanted in plain(event.data).casefold():
-                return event.time  # also what scrolls by too fast to stand on any picture
+            if event.code == "o" and event.time > self._after and self._scrolls_by(event.data):
+                return event.time
         return None
 
     def close(self) -> int | None:
@@ -65,11 +65,23 @@ class Finder:
             if size is not None:
                 self._terminal.resize(*size)
 
+    def _scrolls_by(self, data: str) -> bool:
+        """Return whether a long output has the text in it: it may scroll by too fast to stand on any picture."""
+        return len(data) >= _FLOOD and self._wanted in stripped(data).casefold()
+
     def _look(self) -> bool:
-        """Return whether the text stands in a row where it did not stand at the last look."""
+        """Return whether the text stands somewhere where it did not stand at the last look.
+
+        A place is known by what stands before it in its row: so it is the same one when its row scrolls or grows.
+        """
         self._fed = 0
-        rows = {id(row): row for row in self._terminal.snapshot().rows}
-        texts = {text for row in rows.values() if self._wanted in (text := "".join(row.chars).casefold())}
-        came = bool(texts - self._standing)
-        self._rows, self._standing = rows, texts
+        standing: Counter[str] = Counter()
+        for row in self._terminal.snapshot().rows:
+            text = "".join(row.chars).casefold()
+            at = text.find(self._wanted)
+            while at >= 0:
+                standing[text[:at]] += 1
+                at = text.find(self._wanted, at + 1)
+        came = bool(standing - self._standing)
+        self._standing = standing
         return came
