@@ -267,7 +267,7 @@ class Canvas(pyte.Screen):
             if self.top == 0:
                 rows = self.rows
                 if not self.on_alternate:
-                    self._leave(rows[0])
+                    self.leave(rows[0])
                 del rows[0]
                 rows.insert(self.bottom, Line() if self.pen.bg == DEFAULT else filled(self.columns, self.blank))
             else:
@@ -275,7 +275,7 @@ class Canvas(pyte.Screen):
         elif self.y < self.lines - 1:
             self.y += 1
 
-    def _leave(self, line: Line) -> None:
+    def leave(self, line: Line) -> None:
         """See off a row that leaves the main screen at the top."""
         if line is not GHOST:
             self.scrollback.push(line)
@@ -290,7 +290,7 @@ class Canvas(pyte.Screen):
             count = min(count, size)
             if top == 0 and not self.on_alternate:
                 for line in rows[:count]:
-                    self._leave(line)
+                    self.leave(line)
             del rows[top : top + count]
             at = bottom + 1 - count
             rows[at:at] = [filled(columns, blank) for _ in range(count)]

@@ -236,6 +236,7 @@ class Editor(Canvas):
         count = min(count or 1, columns - x)
         line, blank = self.rows[self.y], self.blank
         line.shown = None
+        line.wrapped = False
         if x >= len(line.chars) and blank is PLAIN:
             return
         line.pad(x)
@@ -253,6 +254,7 @@ class Editor(Canvas):
         count = min(count or 1, columns - x)
         line, blank = self.rows[self.y], self.blank
         line.shown = None
+        line.wrapped = False
         chars, styles = line.chars, line.styles
         if blank is not PLAIN:
             line.pad(columns)

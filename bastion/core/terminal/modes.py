@@ -187,6 +187,8 @@ class Moded(Editor):
         self.kitty, self.other_kitty = self.other_kitty, self.kitty
         if self.on_alternate:
             self.saved, self.kitty = None, [0]
+        else:
+            self.other_saved, self.other_kitty = None, [0]
 
     # -- the saved cursor -------------------------------------------------------------------------
 

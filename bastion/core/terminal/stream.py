@@ -65,6 +65,11 @@ class Stream(pyte.Stream):
         return bool(self._held)
 
     @property
+    def unfinished(self) -> bool:
+        """Return whether a sequence, string or character has begun and not ended."""
+        return bool(self._tail or self._string or self._skipping or self._held or self._decoder.getstate()[0])
+
+    @property
     def pending(self) -> bytes:
         """Return bytes that put a fresh stream where this one is."""
         text = self._held

@@ -14,12 +14,15 @@ from bastion.core.terminal.keyframe import dump
 from bastion.core.terminal.line import unpack
 from bastion.core.terminal.modes import BRACKETED_PASTE, DECCKM, DECSCNM, FOCUS, SYNCHRONIZED
 from bastion.core.terminal.screen import Screen
+from bastion.core.terminal.skip import WINDOW, possible, skip
 from bastion.core.terminal.stream import Stream
 
 SLICE: Final = 16_384
 """Bytes parsed at a stretch."""
 EFFORT: Final = 8192
 """Rows that one slice may touch in great moves (clearing, filling, scrolling) before it ends early."""
+SKIP_FROM: Final = 32_768
+"""Waiting bytes from which looking for what only scrolls by pays."""
 COLUMNS_MAX: Final = 1000
 LINES_MAX: Final = 500
 CELLS_MAX: Final = 200_000
@@ -85,10 +88,17 @@ class Terminal:
         return self._backlog
 
     def advance(self, limit: int = SLICE) -> int:
-        """Parse at most about that many of the waiting bytes; return how many were taken."""
+        """Parse at most about that many of the waiting bytes; return how many were taken.
+
+        Where much waits, bytes that only scroll by are taken beyond the limit, since they cost little.
+        """
         if self.stream.busy:
             self._guard(lambda: self.stream.go_on(EFFORT))
             return 0
+        if self._backlog >= SKIP_FROM:
+            skipped = self._skip()
+            if skipped:
+                return skipped
         waiting = self._waiting
         taken = 0
         while waiting and taken < limit:
@@ -105,6 +115,29 @@ class Terminal:
             self._parse(item)
             if self.stream.busy:
                 break
+        return taken
+
+    def _skip(self) -> int:
+        """Pass over what can be passed over of the waiting bytes; return how many."""
+        if not possible(self.screen, self.stream):
+            return 0
+        waiting = self._waiting
+        parts: list[bytes] = []
+        size = 0
+        while waiting and size < WINDOW and isinstance(item := waiting[0], bytes):
+            parts.append(item)
+            size += len(item)
+            waiting.popleft()
+        window = parts[0] if len(parts) == 1 else b"".join(parts)
+        taken = 0
+        try:
+            taken = skip(self.screen, self.stream, window[:WINDOW] if size > WINDOW else window)
+        except Exception:  # noqa: BLE001 - as in `_parse`
+            self._fault()
+            taken = min(size, WINDOW)
+        if taken < size:
+            waiting.appendleft(window[taken:])
+        self._backlog -= taken
         return taken
 
     def catch_up(self) -> None:
