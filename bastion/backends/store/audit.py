@@ -98,8 +98,8 @@ class SqlAudit:
         if self._signer is None:
             raise Unavailable("audit.signing", "The audit log cannot be written without a key to sign it.")
         prove(self._signer)
-        await asyncio.to_thread(self._journal.lock)
         try:
+            await asyncio.to_thread(self._journal.lock)
             self._signed, notice = await checkpoints.reconcile(self._database, await asyncio.to_thread(self._export.tail), self.node)
             self._stored = await self._last_stored()
             found = await asyncio.to_thread(recover, self._journal, self._stored, self._signed)
