@@ -301,6 +301,8 @@ class ClientSession(_ByteSession, asyncssh.SSHClientSession[bytes]):
 
     exit: Exit | None = None
     """How the remote command ended, once it has said so."""
+    _ended = False
+    _exit_told = False
 
     @property
     def channel(self) -> ClientChannel:
@@ -336,21 +338,24 @@ class ClientSession(_ByteSession, asyncssh.SSHClientSession[bytes]):
         self._exited(Exit(signal=signal, core_dumped=core_dumped, message=msg))
 
     def _exited(self, result: Exit) -> None:
-        if self.exit is None:
-            self.exit = result
-            if not self._input_paused and not (self._channel is not None and self._channel._recv_buf):
-                self._deliver()
-                self._told = True
-                self.guarded(self.exited, result)
+        self.exit = result
+        self._tell_exit(self._ended)
 
-    _told = False
+    def _tell_exit(self, ended: bool) -> None:
+        # sshd reports the exit when the process is gone, while its last output is still on the way.
+        if ended and self.exit is not None and not self._exit_told:
+            self._exit_told = True
+            self.guarded(self.exited, self.exit)
+
+    def eof_received(self) -> bool:
+        keep_open = super().eof_received()
+        self._ended = True
+        self._tell_exit(True)
+        return keep_open
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # Paused output was still waiting when the exit came: tell it now, after the output.
         self._deliver_all()
-        if self.exit is not None and not self._told:
-            self._told = True
-            self.guarded(self.exited, self.exit)
+        self._tell_exit(True)
         super().connection_lost(exc)
 
 
