@@ -109,9 +109,19 @@ class _ByteSession:
         self.guarded(self.opened)
 
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
-        if self._parts is None:
-            self._parts = []
-        self._parts.append((data, datatype))
+        parts = self._parts
+        if parts is None:
+            channel = self._channel
+            if channel is not None and not self._input_paused:
+                connection = channel._conn
+                if connection is not None and connection.last_of_read:
+                    try:
+                        self._hand_over(data, datatype)
+                    except Exception as fault:
+                        self._fault(fault)
+                    return
+            parts = self._parts = []
+        parts.append((data, datatype))
         if not self._scheduled and not self._input_paused:
             self._schedule()
 
