@@ -14,7 +14,7 @@ import inspect
 import random
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, cast
@@ -89,19 +89,36 @@ class ServerConnection(GuardedConnection, SSHServerConnection):
         if self._transport is not None:
             super()._send_kexinit()
 
-    def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> Any:
-        """Process a packet that is not a channel's; the first KEXINIT decides which ciphers we offer."""
-        if pkttype == MSG_KEXINIT and self._hold_timer is not None:
+    def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
+        """Process a packet that is not a channel's; a KEXINIT is looked at before asyncssh sees it."""
+        if pkttype != MSG_KEXINIT:
+            return super().process_packet(pkttype, pktid, packet)
+        at = packet._idx
+        packet.get_bytes(16)
+        kex, host_key, out, back = (packet.get_namelist() for _ in range(4))
+        for _ in range(6):
+            packet.get_namelist()
+        guessed = packet.get_boolean()
+        packet._idx = at
+        if self._hold_timer is not None:
             self._hold_timer.cancel()
             self._hold_timer = None
             self._kexinit_sent = False
-            at = packet._idx
-            packet.get_bytes(16)
-            lists = [packet.get_namelist() for _ in range(4)]
-            packet._idx = at
-            if any(name in lists[2] for name in _GCM) and any(name in lists[3] for name in _GCM):
+            if any(name in out for name in _GCM) and any(name in back for name in _GCM):
                 self._enc_algs = [name for name in self._enc_algs if name in _GCM] or self._enc_algs
-        return super().process_packet(pkttype, pktid, packet)
+        result = super().process_packet(pkttype, pktid, packet)
+        if not guessed or not inspect.isawaitable(result):
+            return result
+        right = (kex[:1], host_key[:1]) == (list(self._kex_algs[:1]), list(self._server_host_key_algs or ())[:1])
+        return self._after_guess(result, right)
+
+    async def _after_guess(self, result: Awaitable[None], right: bool) -> None:
+        """RFC 4253 §7.1: a guess is wrong when the *first* of both sides' lists differ, whatever is chosen in the end.
+
+        asyncssh compares with what is chosen, takes dropbear's wrong guess for real, and trips over the right one.
+        """
+        await result
+        self._ignore_first_kex = not right
 
     # --- login ---------------------------------------------------------------------------
 
