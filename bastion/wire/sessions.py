@@ -372,6 +372,9 @@ class ClientSession(_ByteSession, asyncssh.SSHClientSession[bytes]):
 class TCPSession(_ByteSession, asyncssh.SSHTCPSession[bytes]):
     """A direct-tcpip channel as a byte stream."""
 
+    _ended = False
+    _wrote_eof = False
+
     @property
     def channel(self) -> TCPChannel:
         """The channel. Raises BrokenPipeError when it is gone."""
@@ -390,3 +393,21 @@ class TCPSession(_ByteSession, asyncssh.SSHTCPSession[bytes]):
 
     def session_started(self) -> None:
         self.guarded(self.started)
+
+    def write_eof(self) -> None:
+        """Send no more. When the peer has ended as well, the channel is closed."""
+        self._wrote_eof = True
+        super().write_eof()
+        self._close_if_over()
+
+    def eof_received(self) -> bool:
+        if not super().eof_received():
+            self._wrote_eof = True
+        self._ended = True
+        self._close_if_over()
+        return True
+
+    def _close_if_over(self) -> None:
+        # A session's command ends with its channel; here only the two ends say that it is over.
+        if self._ended and self._wrote_eof and self._channel is not None:
+            self._channel.close()
