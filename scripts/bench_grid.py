@@ -13,6 +13,8 @@ from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bastion.core.menu import Menu, MenuItem
+from bastion.core.menu import view as picture
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.grid import Grid
@@ -74,6 +76,21 @@ def main() -> None:
     first = view(base, window)
     cost = timed(lambda: diff(first, view(three, window), CAPS))
     print(f"{'cropped view 60x20, three rows':32} {cost:8.3f} ms")
+    items = [
+        MenuItem(f"web{n:04}.example.org", f"Machine {n} of the fleet", (("env", "prod"),))
+        for n in range(5000)
+    ]
+    menu = Menu.of(items, user="alice")
+    print(f"{'menu of 5,000: made':32} {timed(lambda: Menu.of(items), 5):8.3f} ms")
+    for query in ("w", "4", "web 12"):
+        before = menu.filtered(query[:-1])
+        cost = timed(lambda before=before, query=query: before.filtered(query), 30)
+        print(f"{f'menu of 5,000: filter {query!r}':32} {cost:8.3f} ms")
+    moved = menu.moved(1)
+    one, two = picture(menu), picture(moved)
+    print(f"{'menu picture':32} {timed(lambda: picture(moved)):8.3f} ms")
+    cost = timed(lambda: diff(one, two, CAPS))
+    print(f"{'menu arrow key sent':32} {cost:8.3f} ms {len(diff(one, two, CAPS)):7} bytes")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ QUERY_LIMIT: Final = 64
 _FIELD: Final = 200  # characters of a name, description or list shown; the rest is "…"
 _PARTS: Final = re.compile(r"(\d+)")
 _EDGES: Final = frozenset(" -._/@:=")
+_WORST: Final = 4  # the rank of a word that the name does not hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,17 @@ class Entry(NamedTuple):
     may: str
     note: str
     live: str
-    low_name: str
-    haystack: str
 
 
 class Index(NamedTuple):
-    """All entries in their usual order, and the widths that their columns would like."""
+    """All entries in their usual order, and the widths that their columns would like.
+
+    names and haystacks stand beside the entries in lower case: what a filter looks through.
+    """
 
     entries: tuple[Entry, ...]
+    names: tuple[str, ...]
+    haystacks: tuple[str, ...]
     natural: Natural
 
 
@@ -138,14 +142,13 @@ class Menu:
         """Return the menu with another filter and the best hit selected."""
         query = query[:QUERY_LIMIT]
         narrower = self.query and query.startswith(self.query)
-        among = sorted(self.hits) if narrower else range(len(self.index.entries))
-        hits = find(self.index.entries, among, query)
+        hits = find(self.index, query, sorted(self.hits) if narrower else None)
         return replace(self, query=query, hits=hits, selected=0, top=0).fitted()
 
     def with_items(self, items: tuple[MenuItem, ...] | list[MenuItem]) -> Menu:
         """Return the menu with new items, the filter kept, and the selected item where it is."""
         index = build_index(items)
-        hits = find(index.entries, range(len(index.entries)), self.query)
+        hits = find(index, self.query)
         selected = min(self.selected, max(len(hits) - 1, 0))
         current = self.current
         if current is not None:
@@ -178,36 +181,37 @@ def words_of(query: str) -> list[str]:
     return query.lower().split()
 
 
-def find(entries: tuple[Entry, ...], among: range | list[int], query: str) -> tuple[int, ...]:
-    """Return the positions among those given whose entry holds every word, best first.
+def find(index: Index, query: str, among: list[int] | None = None) -> tuple[int, ...]:
+    """Return the positions, of all or of those given, whose entry holds every word, best first.
 
     Best is: the name itself, a name that begins so, a part of a name that begins so, anywhere in
     the name, then description and labels. Equals keep their usual order.
     """
+    names, haystacks = index.names, index.haystacks
     words = words_of(query)
     if not words:
-        return tuple(range(len(entries)))
-    hits = list(among)
-    for word in words:
-        hits = [at for at in hits if word in entries[at].haystack]
+        return tuple(range(len(names)))
     first, *others = words
-    buckets: list[list[int]] = [[] for _ in range(4 * len(words) + 1)]
+    if among is None:
+        hits = [at for at, haystack in enumerate(haystacks) if first in haystack]
+    else:
+        hits = [at for at in among if first in haystacks[at]]
+    for word in others:
+        hits = [at for at in hits if word in haystacks[at]]
+    buckets: list[list[int]] = [[] for _ in range(_WORST * len(words) + 1)]
     for at in hits:
-        name = entries[at].low_name
-        score = _rank(name, first)
-        for word in others:
-            score += _rank(name, word)
+        name = names[at]
+        score = 0
+        for word in words:
+            place = name.find(word)
+            if place < 0:
+                score += _WORST
+            elif place:
+                score += 2 if name[place - 1] in _EDGES else 3
+            elif len(name) != len(word):
+                score += 1
         buckets[score].append(at)
     return tuple(at for bucket in buckets for at in bucket)
-
-
-def _rank(name: str, word: str) -> int:
-    place = name.find(word)
-    if place == 0:
-        return 0 if len(name) == len(word) else 1
-    if place < 0:
-        return 4
-    return 2 if name[place - 1] in _EDGES else 3
 
 
 def build_index(items: tuple[MenuItem, ...] | list[MenuItem]) -> Index:
@@ -215,6 +219,8 @@ def build_index(items: tuple[MenuItem, ...] | list[MenuItem]) -> Index:
     entries = tuple(map(_entry, sorted(items, key=_order)))
     return Index(
         entries,
+        tuple(e.name.lower() for e in entries),
+        tuple(f"{e.name}\n{e.description}\n{e.labels}".lower() for e in entries),
         Natural(
             name=_widest(e.name for e in entries),
             description=_widest(e.description for e in entries),
@@ -258,6 +264,4 @@ def _entry(item: MenuItem) -> Entry:
         safe_text(", ".join(item.actions), _FIELD),
         safe_text(item.note, _FIELD),
         safe_text(", ".join(item.live), _FIELD),
-        name.lower(),
-        f"{name}\n{description}\n{labels}".lower(),
     )

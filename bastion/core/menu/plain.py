@@ -125,8 +125,10 @@ def _named(menu: Menu, text: str) -> Menu | Outcome:
         return Chosen(menu.index.entries[menu.hits[place]].item)
     entries = menu.index.entries
     low = text.lower()
-    exact = [e for e in entries if e.name == text] or [e for e in entries if e.low_name == low]
-    found = exact or [e for e in entries if e.low_name.startswith(low)]
+    names = menu.index.names
+    exact = [e for e in entries if e.name == text]
+    exact = exact or [e for e, name in zip(entries, names, strict=True) if name == low]
+    found = exact or [e for e, name in zip(entries, names, strict=True) if name.startswith(low)]
     if len(found) == 1:
         return Chosen(found[0].item)
     if not found:

@@ -73,13 +73,13 @@ def _prompt(canvas: Canvas, menu: Menu, place: Layout) -> tuple[int, int] | None
     if y < 0:
         return None
     canvas.text(0, y, "›", _PROMPT)
-    room = menu.columns - 3
+    room = max(menu.columns - 3, 0)
     shown = menu.query
-    while text_width(shown) > room:
+    while text_width(shown) > room:  # the end is where one types
         shown = shown[1:]
     end = canvas.text(2, y, shown)
     if not shown:
-        canvas.text(2, y, clip("type to filter", max(room, 0)), _DIM)
+        canvas.text(2, y, clip("type to filter", room), _DIM)
     elif menu.hits:
         where = f"{menu.selected + 1:,}/{len(menu.hits):,}"
         if end + len(where) + 2 < menu.columns:
