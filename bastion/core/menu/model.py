@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from bastion.core.menu.layout import Natural, layout
@@ -17,7 +18,7 @@ QUERY_LIMIT: Final = 64
 """Characters of a filter; longer than any name worth typing."""
 
 _FIELD: Final = 200  # characters of a name, description or list shown; the rest is "…"
-_PARTS: Final = re.compile(r"(\d+)")
+_DIGITS: Final = re.compile(r"(\d+)")
 _EDGES: Final = frozenset(" -._/@:=")
 _WORST: Final = 4  # the rank of a word that the name does not hold
 
@@ -56,6 +57,9 @@ class Entry(NamedTuple):
     may: str
     note: str
     live: str
+    low_name: str
+    haystack: str
+    order: tuple[int, float, list[str | int]]
 
 
 class Index(NamedTuple):
@@ -147,25 +151,26 @@ class Menu:
 
     def with_items(self, items: tuple[MenuItem, ...] | list[MenuItem]) -> Menu:
         """Return the menu with new items, the filter kept, and the selected item where it is."""
-        index = build_index(items)
+        return self._with_index(build_index(items))
+
+    def _with_index(self, index: Index) -> Menu:
         hits = find(index, self.query)
         selected = min(self.selected, max(len(hits) - 1, 0))
         current = self.current
         if current is not None:
-            keys = (
-                place for place, at in enumerate(hits) if index.entries[at].item.key == current.key
-            )
-            selected = next(keys, selected)
+            key = current.key
+            same = (place for place, at in enumerate(hits) if index.entries[at].item.key == key)
+            selected = next(same, selected)
         return replace(self, index=index, hits=hits, selected=selected).fitted()
 
     def toggled(self) -> Menu:
         """Return the menu with the selected item made a favourite, or no longer one."""
-        current = self.current
-        if current is None:
+        chosen = self.current_entry
+        if chosen is None:
             return self
-        other = replace(current, favourite=not current.favourite)
-        return self.with_items(
-            [other if e.item.key == current.key else e.item for e in self.index.entries]
+        other = _entry(replace(chosen.item, favourite=not chosen.item.favourite))
+        return self._with_index(
+            _index([other if entry is chosen else entry for entry in self.index.entries])
         )
 
     def fitted(self) -> Menu:
@@ -216,17 +221,21 @@ def find(index: Index, query: str, among: list[int] | None = None) -> tuple[int,
 
 def build_index(items: tuple[MenuItem, ...] | list[MenuItem]) -> Index:
     """Return the items ready for the menu: sessions, favourites, recent ones, then by name."""
-    entries = tuple(map(_entry, sorted(items, key=_order)))
+    return _index([_entry(item) for item in items])
+
+
+def _index(entries: list[Entry]) -> Index:
+    entries.sort(key=_order_of)
     return Index(
-        entries,
-        tuple(e.name.lower() for e in entries),
-        tuple(f"{e.name}\n{e.description}\n{e.labels}".lower() for e in entries),
+        tuple(entries),
+        tuple(e.low_name for e in entries),
+        tuple(e.haystack for e in entries),
         Natural(
-            name=_widest(e.name for e in entries),
-            description=_widest(e.description for e in entries),
-            labels=_widest(e.labels for e in entries),
-            may=_widest(may_text(e) for e in entries),
-            live=_widest(e.live for e in entries),
+            name=_widest({e.name for e in entries}),
+            description=_widest({e.description for e in entries}),
+            labels=_widest({e.labels for e in entries}),
+            may=_widest({may_text(e) for e in entries}),
+            live=_widest({e.live for e in entries}),
         ),
     )
 
@@ -240,28 +249,41 @@ def _widest(texts: Iterable[str]) -> int:
     return max(map(text_width, texts), default=0)
 
 
-def _order(item: MenuItem) -> tuple[int, float, list[tuple[int, int, str]]]:
+def _order_of(entry: Entry) -> tuple[int, float, list[str | int]]:
+    return entry.order
+
+
+def _order(item: MenuItem) -> tuple[int, float, list[str | int]]:
     recent = item.last_used
     group = 0 if item.kind == "session" else 1 if item.favourite else 2 if recent is not None else 3
-    when = -recent if recent is not None else 0.0
-    natural = [
-        (0, int(part[:18]), "") if part.isdecimal() else (1, 0, part)
-        for part in _PARTS.split(item.name.lower())
-        if part
-    ]
-    return group, when, natural
+    natural: list[str | int] = list(_DIGITS.split(item.name.lower()))
+    natural[1::2] = [int(digits[:18]) for digits in natural[1::2] if isinstance(digits, str)]
+    return group, -recent if recent is not None else 0.0, natural
 
 
 def _entry(item: MenuItem) -> Entry:
-    name = safe_text(item.name, _FIELD)
-    description = safe_text(item.description, _FIELD)
-    labels = safe_text(" ".join(f"{k}={v}" if v else k for k, v in item.labels), _FIELD)
+    name, description = safe_text(item.name, _FIELD), safe_text(item.description, _FIELD)
+    labels = _labels(item.labels)
+    low = name.lower()
     return Entry(
         item,
         name,
         description,
         labels,
-        safe_text(", ".join(item.actions), _FIELD),
-        safe_text(item.note, _FIELD),
-        safe_text(", ".join(item.live), _FIELD),
+        _joined(item.actions),
+        safe_text(item.note, _FIELD) if item.note else "",
+        _joined(item.live),
+        low,
+        f"{low}\n{description}\n{labels}".lower(),
+        _order(item),
     )
+
+
+@lru_cache(maxsize=4096)  # thousands of endpoints share a few sets of labels and actions
+def _labels(labels: tuple[tuple[str, str], ...]) -> str:
+    return safe_text(" ".join(f"{key}={value}" if value else key for key, value in labels), _FIELD)
+
+
+@lru_cache(maxsize=4096)
+def _joined(words: tuple[str, ...]) -> str:
+    return safe_text(", ".join(words), _FIELD)

@@ -26,11 +26,11 @@ def plain_lines(menu: Menu) -> list[str]:
     if not total:
         return [
             *lines,
-            f"Nothing matches “{menu.query}”. Type / to show everything, or q to leave.",
+            f'Nothing matches "{menu.query}". Type / to show everything, or q to leave.',
         ]
     first = menu.selected // size * size
     last = min(first + size, total)
-    what = f"matching “{menu.query}”" if menu.query else "to choose from"
+    what = f'matching "{menu.query}"' if menu.query else "to choose from"
     pages = f", showing {first + 1} to {last}" if total > size else ""
     lines.append(f"{total} {what}{pages}.")
     width = len(str(last))
@@ -134,7 +134,7 @@ def _named(menu: Menu, text: str) -> Menu | Outcome:
     if not found:
         if text.isdigit() and menu.hits:
             return menu.saying(f"There is no number {text}: 1 to {len(menu.hits)} are shown.")
-        return menu.saying(f"No name begins with “{text}”. /{text} looks inside names as well.")
+        return menu.saying(f'No name begins with "{text}". /{text} looks inside names as well.')
     some = ", ".join(e.name for e in found[:5])
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return menu.saying(f"“{text}” could be {some}{more}. Type more of the name, or its number.")
+    return menu.saying(f'"{text}" could be {some}{more}. Type more of the name, or its number.')

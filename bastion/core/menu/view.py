@@ -164,7 +164,7 @@ def _detail(canvas: Canvas, menu: Menu, place: Layout) -> None:
 def _empty(canvas: Canvas, menu: Menu, place: Layout) -> None:
     """Say why the list is empty and what to do about it."""
     if menu.index.entries:
-        lines = [f"Nothing matches “{menu.query}”.", "Esc shows everything again, ^R looks anew."]
+        lines = [f'Nothing matches "{menu.query}".', "Esc shows everything again, ^R looks anew."]
     else:
         lines = ["There is nothing for you to open yet.",
                  "Ask an administrator for access, then press ^R."]  # fmt: skip

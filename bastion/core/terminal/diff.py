@@ -48,7 +48,7 @@ def diff(before: Grid | None, after: Grid, caps: Caps) -> bytes:
         base = list(blank(after.columns, len(after.rows)).rows)
     else:
         shown = before
-        pencil.x, pencil.y = before.cursor
+        pencil.x, pencil.y = _within(before)
         base = list(before.rows)
         if caps.scroll_region and caps.wraps_late:
             _scroll(base, after.rows, pencil)
@@ -152,8 +152,7 @@ class _Pencil:
         after, caps, out = self.after, self.caps, self.out
         self.style(PLAIN)
         busy = self.jumps > 1
-        x, y = after.cursor
-        self.move(min(max(x, 0), after.columns - 1), min(max(y, 0), len(after.rows) - 1))
+        self.move(*_within(after))
         shape = after.cursor_shape
         if caps.cursor_shapes and shape != before.cursor_shape and shape in _SHAPES:
             out.append(f"\x1b[{shape} q")
@@ -170,6 +169,12 @@ class _Pencil:
         if busy and caps.synchronized:
             out.append("\x1b[?2026l")
         return "".join(out).encode()
+
+
+def _within(grid: Grid) -> tuple[int, int]:
+    """Return where the cursor is left: a picture may count it one past the last column."""
+    x, y = grid.cursor
+    return min(max(x, 0), grid.columns - 1), min(max(y, 0), len(grid.rows) - 1)
 
 
 # ---- moved rows ---------------------------------------------------------------------------------

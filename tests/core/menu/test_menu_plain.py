@@ -52,21 +52,21 @@ def test_a_full_name_wins_over_longer_names_that_begin_so() -> None:
 
 
 def test_a_name_that_could_be_several_is_asked_back() -> None:
-    assert says(plain_choose(Menu.of(FEW), "web")).startswith("“web” could be web2, web10.")
+    assert says(plain_choose(Menu.of(FEW), "web")).startswith('"web" could be web2, web10.')
     assert "and 95 more" in says(plain_choose(Menu.of(many(300)), "web"))
 
 
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        ("nobody", "No name begins with “nobody”."),
+        ("nobody", 'No name begins with "nobody".'),
         ("0", "There is no number 0: 1 to 9 are shown."),
         ("10", "There is no number 10: 1 to 9 are shown."),
         ("*", "After * a number from 1 to 9 is needed."),
         ("?", "Type a number or a name to open it."),
         ("", "This is the last page."),
         ("p", "This is the first page."),
-        ("\x1b[A", "No name begins with “[A”."),
+        ("\x1b[A", 'No name begins with "[A".'),
     ],
 )
 def test_what_cannot_be_done_is_answered_with_what_can(line: str, answer: str) -> None:
@@ -78,7 +78,7 @@ def test_a_filter_numbers_its_hits_from_one() -> None:
     menu = plain_choose(Menu.of(FEW), "/front prod")
     assert isinstance(menu, Menu)
     assert plain_lines(menu)[:2] == [
-        "1 matching “front prod”.",
+        '1 matching "front prod".',
         "1. web10; Shop front end; env=prod site=muc; you may connect, sftp",
     ]
     assert plain_choose(menu, "1") == Chosen(FEW[0])
@@ -121,7 +121,7 @@ def test_empty_lists_say_what_to_do_next() -> None:
     empty = plain_choose(Menu.of(FEW), "/xyz")
     assert isinstance(empty, Menu)
     assert plain_lines(empty) == [
-        "Nothing matches “xyz”. Type / to show everything, or q to leave."
+        'Nothing matches "xyz". Type / to show everything, or q to leave.'
     ]
 
 

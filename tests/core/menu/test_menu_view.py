@@ -14,7 +14,7 @@ from tests.core.terminal_grid.strict import StrictTerminal
 
 
 def test_an_ordinary_terminal_shows_every_column() -> None:
-    menu = Menu.of(FEW, 100, 16, user="alice", message="web2: session ended, exit code 7.")
+    menu = Menu.of(FEW, 100, 17, user="alice", message="web2: session ended, exit code 7.")
     assert screen(menu) == [
         " bastion  alice                                                                    9 to choose from",
         "› type to filter",
@@ -28,6 +28,7 @@ def test_an_ordinary_terminal_shows_every_column() -> None:
         "   db01         PostgreSQL primary  env=prod           connect                    bob, carol",
         "   router       Edge router                            needs approval",
         "   web2         Shop front end      env=test site=fra  connect",
+        "   web10        Shop front end      env=prod site=muc  connect, sftp",
         "",
         " resume web2  s-4f2a, detached  resume  on it now: alice",
         " web2: session ended, exit code 7.",
@@ -49,7 +50,7 @@ def test_twenty_by_five_still_chooses() -> None:
 
 def test_a_narrow_list_keeps_what_matters_most() -> None:
     heading = screen(Menu.of(FEW, 44, 12))[2]
-    assert heading == "   NAME         YOU MAY          ON IT NOW"
+    assert heading == "   NAME         YOU MAY         ON IT NOW"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_an_empty_menu_says_what_to_do_next() -> None:
 
 def test_a_filter_without_hits_says_how_to_widen_it() -> None:
     text = "\n".join(screen(typed(Menu.of(FEW, 60, 20), "xyz")))
-    assert "Nothing matches “xyz”." in text
+    assert 'Nothing matches "xyz".' in text
     assert "Esc shows everything again" in text
     assert "0 of 9" in text
 

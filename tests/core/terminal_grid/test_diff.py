@@ -176,6 +176,40 @@ def test_no_cell_text_whatever_makes_the_terminal_act(cells: list[str], seed: in
             assert text.isascii()
 
 
+@examples(150)
+@given(seeds, sizes)
+def test_a_terminal_without_unicode_gets_ascii_of_the_same_widths(
+    seed: int, size: tuple[int, int]
+) -> None:
+    random = Random(seed)
+    caps = Caps.of("vt100")
+    now = random_grid(random, *size, LOOKS, 0.3)
+    terminal = StrictTerminal(*size)
+    terminal.feed(diff(None, now, caps))
+    for _ in range(3):
+        after = changed(random, now, LOOKS, 0.3)
+        sent = diff(now, after, caps)
+        assert sent.isascii()
+        terminal.feed(sent)
+        assert terminal.grid().cursor == after.cursor
+        for got, want in zip(terminal.grid().rows, after.rows, strict=True):
+            for x, cell in enumerate(want.chars):
+                if cell.isascii() and cell and not want.styles[x].flags & 32:
+                    assert got.chars[x] == cell
+        now = after
+
+
+def test_a_cursor_counted_past_the_last_column_is_taken_as_on_it() -> None:
+    before = replace(blank(5, 2), cursor=(5, 0))
+    canvas = Canvas(5, 2)
+    canvas.text(3, 0, "x")
+    terminal = StrictTerminal(5, 2)
+    terminal.x = 4
+    terminal.feed(diff(before, canvas.frame((5, 1)), XTERM))
+    assert terminal.grid().rows[0].chars[3] == "x"
+    assert (terminal.x, terminal.y) == (4, 1)
+
+
 def test_a_typed_letter_costs_one_byte() -> None:
     canvas = Canvas(80, 24)
     canvas.text(0, 0, "$ l")
