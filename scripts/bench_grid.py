@@ -6,12 +6,13 @@ Never asserts: the tests hold the promises, this shows the numbers.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from typing import TYPE_CHECKING
 
 from bastion.core.menu import Menu, MenuItem
 from bastion.core.menu import view as picture
@@ -21,6 +22,9 @@ from bastion.core.terminal.grid import Grid
 from bastion.core.terminal.paint import Canvas
 from bastion.core.terminal.style import style
 from bastion.core.terminal.viewport import Viewport, view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CAPS = Caps.of("xterm-256color")
 LOOKS = [style(), style(2), style(4, flags=1), style(120, 17), style(bg=5)]
@@ -76,10 +80,7 @@ def main() -> None:
     first = view(base, window)
     cost = timed(lambda: diff(first, view(three, window), CAPS))
     print(f"{'cropped view 60x20, three rows':32} {cost:8.3f} ms")
-    items = [
-        MenuItem(f"web{n:04}.example.org", f"Machine {n} of the fleet", (("env", "prod"),))
-        for n in range(5000)
-    ]
+    items = [MenuItem(f"web{n:04}.example.org", f"Machine {n} of the fleet", (("env", "prod"),)) for n in range(5000)]
     menu = Menu.of(items, user="alice")
     print(f"{'menu of 5,000: made':32} {timed(lambda: Menu.of(items), 5):8.3f} ms")
     for query in ("w", "4", "web 12"):

@@ -2,6 +2,7 @@
 
 Never knows what they say.
 """
+# ruff: noqa: PLR2004 - the numbers are the lines from which on a part has room
 
 from __future__ import annotations
 

@@ -6,13 +6,15 @@ Never draws and never reads keys. Every change returns a new `Menu`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from bastion.core.menu.layout import Natural, layout
 from bastion.core.text import safe_text, text_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 QUERY_LIMIT: Final = 64
 """Characters of a filter; longer than any name worth typing."""
@@ -169,9 +171,7 @@ class Menu:
         if chosen is None:
             return self
         other = _entry(replace(chosen.item, favourite=not chosen.item.favourite))
-        return self._with_index(
-            _index([other if entry is chosen else entry for entry in self.index.entries])
-        )
+        return self._with_index(_index([other if entry is chosen else entry for entry in self.index.entries]))
 
     def fitted(self) -> Menu:
         """Return the menu scrolled so that the selected hit is on the screen."""

@@ -15,19 +15,22 @@ cursor counts as lost and is placed absolutely.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.glyphs import REPLACEMENT, ascii_text, glyph
 from bastion.core.terminal.grid import Grid, Row, blank, blank_row
 from bastion.core.terminal.ink import ink
 from bastion.core.terminal.style import CONCEAL, PLAIN, Style
 from bastion.core.text import safe_text
 
+if TYPE_CHECKING:
+    from bastion.core.terminal.caps import Caps
+
 _NEAR: Final = 4  # unchanged cells between two changes that are cheaper written than jumped over
 _REPEATED: Final = 12  # from here on REP is shorter whatever comes next
 _ERASE: Final = 3  # blank cells at a row's end that cost as much as EL
 _REDRAW: Final = 24  # changed cells from which on erasing and drawing anew may be shorter
+_FEW: Final = 2  # changed rows that are not worth a scroll region
 _TITLE: Final = 200
 _SHAPES: Final = range(7)
 
@@ -183,7 +186,7 @@ def _within(grid: Grid) -> tuple[int, int]:
 def _scroll(base: list[Row], rows: tuple[Row, ...], pencil: _Pencil) -> None:
     """Move rows that only changed their place, and change `base` as the terminal will."""
     changed = [y for y, row in enumerate(rows) if base[y] is not row and base[y] != row]
-    if len(changed) < 3:  # not worth the margins
+    if len(changed) <= _FEW:
         return
     first, last = changed[0], changed[-1]
     empty = blank_row(len(rows[0].chars))
@@ -210,14 +213,12 @@ def _scroll(base: list[Row], rows: tuple[Row, ...], pencil: _Pencil) -> None:
     gained = sum(base[y] != rows[y] for y in moved)
     spoilt = sum(base[y] == rows[y] and rows[y] != empty for y in range(top, bottom + 1)
                  if not (top <= y + shift <= bottom and base[y + shift] == rows[y]))  # fmt: skip
-    if gained - spoilt < 2:
+    if gained - spoilt < _FEW:
         return
     _move_rows(base, top, bottom, shift, pencil, empty)
 
 
-def _move_rows(  # noqa: PLR0913, PLR0917 - a region and a distance
-    base: list[Row], top: int, bottom: int, shift: int, pencil: _Pencil, empty: Row
-) -> None:
+def _move_rows(base: list[Row], top: int, bottom: int, shift: int, pencil: _Pencil, empty: Row) -> None:  # noqa: PLR0913, PLR0917 - a region and a distance
     whole = top == 0 and bottom == len(base) - 1
     count = abs(shift)
     if not whole:
@@ -282,13 +283,7 @@ def _text_end(row: Row) -> int:
 
 
 def _draw_row(old: Row, new: Row, y: int, end: int, pencil: _Pencil) -> None:
-    changed = [
-        x
-        for x, (a, b, s, t) in enumerate(
-            zip(old.chars, new.chars, old.styles, new.styles, strict=True)
-        )
-        if a != b or s is not t
-    ]
+    changed = [x for x, (a, b, s, t) in enumerate(zip(old.chars, new.chars, old.styles, new.styles, strict=True)) if a != b or s is not t]
     if not changed:
         return
     mark = (len(pencil.out), pencil.pen, pencil.x, pencil.y, pencil.jumps)
@@ -320,9 +315,7 @@ def _whole(x: int, old: Row, new: Row) -> int:
     return x
 
 
-def _draw_cells(  # noqa: PLR0913, PLR0917 - two rows, a place, a pencil
-    old: Row, new: Row, y: int, end: int, changed: list[int], pencil: _Pencil
-) -> None:
+def _draw_cells(old: Row, new: Row, y: int, end: int, changed: list[int], pencil: _Pencil) -> None:  # noqa: PLR0913, PLR0917 - two rows, a place, a pencil
     """Draw the changed columns; those from `end` on are blank and erased, or written if few."""
     width = len(new.chars)
     tail = [x for x in changed if x >= end]
@@ -350,9 +343,7 @@ def _draw_cells(  # noqa: PLR0913, PLR0917 - two rows, a place, a pencil
         pencil.erase(erased, y, "\x1b[K")
 
 
-def _write_span(  # noqa: PLR0913, PLR0917 - two rows, a span and a pencil
-    old: Row, new: Row, start: int, stop: int, y: int, pencil: _Pencil
-) -> None:
+def _write_span(old: Row, new: Row, start: int, stop: int, y: int, pencil: _Pencil) -> None:  # noqa: PLR0913, PLR0917 - two rows, a span, a pencil
     chars, styles = new
     x = start
     while x < stop:
@@ -372,8 +363,6 @@ def _write_span(  # noqa: PLR0913, PLR0917 - two rows, a span and a pencil
             pencil.move(run, y)
             covered = run + pencil.cell(chars[run], 1 + wide, look)
             run += 1 + wide
-            while stop < pencil.limit and (
-                stop < covered or old.chars[stop] == "" or chars[stop] == ""
-            ):
+            while stop < pencil.limit and (stop < covered or old.chars[stop] == "" or chars[stop] == ""):
                 stop += 1
         x = run

@@ -2,6 +2,7 @@
 
 Never writes text and never moves the cursor: only SGR, and OSC 8 where links are allowed.
 """
+# ruff: noqa: PLR2004 - the numbers are those of palettes and of SGR
 
 from __future__ import annotations
 

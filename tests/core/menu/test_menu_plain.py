@@ -120,9 +120,7 @@ def test_empty_lists_say_what_to_do_next() -> None:
     assert "Ask an administrator" in plain_lines(Menu.of([]))[0]
     empty = plain_choose(Menu.of(FEW), "/xyz")
     assert isinstance(empty, Menu)
-    assert plain_lines(empty) == [
-        'Nothing matches "xyz". Type / to show everything, or q to leave.'
-    ]
+    assert plain_lines(empty) == ['Nothing matches "xyz". Type / to show everything, or q to leave.']
 
 
 @settings(max_examples=200, deadline=None)

@@ -199,9 +199,7 @@ KEYS = st.sampled_from(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(KEYS, max_size=30), st.integers(1, 130), st.integers(1, 40), st.integers(0, 40))
-def test_no_keys_whatever_break_the_menu_at_any_size(
-    keys: list[str], columns: int, lines: int, count: int
-) -> None:
+def test_no_keys_whatever_break_the_menu_at_any_size(keys: list[str], columns: int, lines: int, count: int) -> None:
     menu = Menu.of(many(count), columns, lines, user="alice", message="It ended.")
     for key in keys:
         name, _, text = key.partition(":")
@@ -213,9 +211,7 @@ def test_no_keys_whatever_break_the_menu_at_any_size(
         assert (menu.current is None) is (not menu.hits)
 
 
-@pytest.mark.parametrize(
-    "name", ["\x1b[2Jweb", "web\u202e", "w\u200beb", "x" * 5000, "", "é" * 300]
-)
+@pytest.mark.parametrize("name", ["\x1b[2Jweb", "web\u202e", "w\u200beb", "x" * 5000, "", "é" * 300])
 def test_hostile_names_are_shown_escaped_and_bounded(name: str) -> None:
     menu = Menu.of([MenuItem(name, name, ((name, name),), (name,), (name,), note=name)], 120, 30)
     text = "".join("".join(row.chars) for row in view(menu).rows)

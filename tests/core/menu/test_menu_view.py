@@ -53,9 +53,7 @@ def test_a_narrow_list_keeps_what_matters_most() -> None:
     assert heading == "   NAME         YOU MAY         ON IT NOW"
 
 
-@pytest.mark.parametrize(
-    "size", [(1, 1), (2, 2), (5, 3), (20, 5), (80, 24), (300, 100), (1000, 200)]
-)
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 3), (20, 5), (80, 24), (300, 100), (1000, 200)])
 def test_every_size_is_filled_exactly_and_can_be_sent(size: tuple[int, int]) -> None:
     menu = Menu.of([*many(50), *FEW], *size, user="alice", message="Ended.")
     grid = view(menu)
