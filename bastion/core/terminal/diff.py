@@ -9,7 +9,8 @@ scroll region. Then each changed row is drawn: in place, or erased from its firs
 drawn anew, whichever is shorter. Erasing happens with a reset pen only, so terminals that erase
 with the background colour and those that do not agree. A wide character is always written or
 overwritten whole. After the last column, and after characters whose width terminals dispute, the
-cursor counts as lost and is placed absolutely.
+cursor counts as lost and is placed absolutely. A picture of thousands of styles is a hostile one:
+past a budget its colours get rougher, so that no picture costs much more than its cells.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from bastion.core.terminal.glyphs import REPLACEMENT, ascii_text, glyph
+from bastion.core.terminal.glyphs import REPLACEMENT, ascii_text, glyph, known
 from bastion.core.terminal.grid import Grid, Row, blank, blank_row
 from bastion.core.terminal.ink import ink
 from bastion.core.terminal.style import CONCEAL, PLAIN, Style
@@ -32,6 +33,7 @@ _ERASE: Final = 3  # blank cells at a row's end that cost as much as EL
 _REDRAW: Final = 24  # changed cells from which on erasing and drawing anew may be shorter
 _FEW: Final = 2  # changed rows that are not worth a scroll region
 _TITLE: Final = 200
+_BUDGET: Final = 2000  # changes of style and odd characters in one picture; past it, it gets rougher
 _SHAPES: Final = range(7)
 
 
@@ -72,6 +74,7 @@ class _Pencil:
         self.y = -1
         self.jumps = 0
         self.limit = after.columns  # where the row being drawn must end
+        self.budget = _BUDGET
 
     def clear(self) -> None:
         self.out.append("\x1b[m\x1b[H\x1b[2J")
@@ -100,8 +103,15 @@ class _Pencil:
         self.x, self.y = x, y
 
     def style(self, wanted: Style) -> None:
+        if self.budget <= 0 and not self.ink.knows(wanted):
+            shown, step = self.ink.coarse(wanted)
+            if shown is not self.pen:
+                self.out.append(f"\x1b]8;;\x1b\\{step}" if self.pen.link else step)
+                self.pen = shown
+            return
         shown = self.ink.shown(wanted)
         if shown is not self.pen:
+            self.budget -= 1
             self.out.append(self.ink.step(self.pen, shown))
             self.pen = shown
 
@@ -128,6 +138,9 @@ class _Pencil:
 
         Returns the cells that it may have covered; those beyond `width` must be written again.
         """
+        self.budget -= len(cell) > 1
+        if self.budget <= 0 and not known(cell):
+            cell = cell[:1]
         shape = glyph(cell)
         if not self.caps.unicode or (wanted.flags & CONCEAL & ~self.caps.attributes):
             text = ascii_text(shape.text, width)

@@ -46,12 +46,17 @@ _known: dict[str, Glyph] = {}
 
 def glyph(cell: str) -> Glyph:
     """Return the safe text of one cell and the width that the tables give it (1 or 2)."""
-    known = _known.get(cell)
-    if known is None:
+    found = _known.get(cell)
+    if found is None:
         if len(_known) >= _CACHE:
             _known.clear()
-        known = _known[cell] = _judge(cell)
-    return known
+        found = _known[cell] = _judge(cell)
+    return found
+
+
+def known(cell: str) -> bool:
+    """Whether `glyph` has the answer at hand."""
+    return cell in _known
 
 
 def _judge(cell: str) -> Glyph:

@@ -294,6 +294,25 @@ def test_a_change_of_a_right_half_alone_writes_the_whole_character() -> None:
     assert terminal.grid().rows[0].chars == wide
 
 
+def test_a_picture_of_ten_thousand_styles_gets_rougher_but_says_the_same() -> None:
+    random = Random(8)
+
+    def rainbow() -> Grid:
+        looks = [tuple(style(RGB | random.randrange(1 << 24), RGB | random.randrange(1 << 24), 1) for _ in range(200)) for _ in range(50)]
+        return Grid(200, tuple(Row(tuple(random.choices("abc", k=200)), s) for s in looks))
+
+    caps = replace(XTERM, colors=TRUE_COLOR)
+    terminal, before = StrictTerminal(200, 50), None
+    for after in (rainbow(), rainbow()):
+        sent = diff(before, after, caps)
+        assert len(sent) < 250_000  # exact, it would be 350,000
+        terminal.feed(sent)
+        assert [row.chars for row in terminal.grid().rows] == [row.chars for row in after.rows]
+        assert terminal.grid().rows[0].styles == after.rows[0].styles
+        assert terminal.pen is PLAIN
+        before = after
+
+
 def test_a_wide_character_in_the_last_column_never_wraps() -> None:
     row = Row(("a", "漢"), (PLAIN,) * 2)
     sent = diff(None, Grid(2, (row, blank_row(2))), XTERM).decode()
