@@ -74,15 +74,19 @@ def _back(data: bytes, count: int, start: int, end: int) -> int:
 
 
 def _renderer(screen: Screen, data: bytes, pen: Style) -> Callable[[], list[Packed]]:
-    columns, limit, tabstops = screen.columns, screen.scrollback.limit, set(screen.tabstops)
+    columns, lines, limit, tabstops = screen.columns, screen.lines, screen.scrollback.limit, set(screen.tabstops)
 
     def render() -> list[Packed]:
-        scratch = Screen(columns, 1, limit)
+        # Two rows, since erasing can undo the wrap of the row above.
+        scratch = Screen(columns, min(lines, 2), limit)
         scratch.tabstops = tabstops
         scratch.set_pen(pen)
-        scratch.rows[0] = filled(columns, scratch.blank)
+        scratch.y = scratch.bottom
+        scratch.rows = [GHOST] * scratch.bottom + [filled(columns, scratch.blank)]
         stream = Stream(scratch)
         stream.feed_bytes(data)
+        for line in scratch.rows[:-1]:
+            scratch.leave(line)
         return scratch.scrollback.rows()
 
     return render
