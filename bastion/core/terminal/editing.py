@@ -132,12 +132,17 @@ class Editor(Canvas):
         if self.origin:
             self.y = min(self.top + line - 1, self.bottom)
         else:
-            self.y = min(line, self.lines) - 1
+            self.y = (line if line < self.lines else self.lines) - 1
 
     def cursor_position(self, line: int | None = None, column: int | None = None) -> None:
         """Move to a row and column, counted from 1."""
-        self.x = min(self.columns, column or 1) - 1
-        self._to_line(line or 1)
+        column = column or 1
+        line = line or 1
+        self.x = (column if column < self.columns else self.columns) - 1
+        if self.origin:
+            self._to_line(line)
+        else:
+            self.y = (line if line < self.lines else self.lines) - 1
 
     def cursor_down_absolute(self, count: int | None = None) -> None:
         """Move down without regard to margins (VPR)."""
@@ -270,15 +275,15 @@ class Editor(Canvas):
             styles += [blank] * count
 
     def insert_lines(self, count: int | None = None) -> int:
-        """Insert blank rows at the cursor, within the margins."""
+        """Insert blank rows at the cursor, within the margins; the cursor stays (libvterm, tmux)."""
         if not self.top <= self.y <= self.bottom:
             return 0
+        self._unwrap()
         self.scroll(self.y, self.bottom, -(count or 1))
-        self.x = 0
         return min(count or 1, self.lines)
 
     def delete_lines(self, count: int | None = None) -> int:
-        """Delete rows at the cursor, within the margins."""
+        """Delete rows at the cursor, within the margins; the cursor stays (libvterm, tmux)."""
         if not self.top <= self.y <= self.bottom:
             return 0
         count = min(count or 1, self.bottom - self.y + 1)
@@ -288,7 +293,7 @@ class Editor(Canvas):
         rows[at:at] = [filled(columns, blank) for _ in range(count)]
         if self.y:
             rows[self.y - 1].wrapped = False
-        self.x = 0
+        self._unwrap()
         return count
 
     def scroll_up(self, count: int | None = None) -> int:

@@ -33,7 +33,7 @@ PASSED_MAX: Final = 1 << 19
 """Bytes kept instead of scrollback rows; with longer lines than that makes, nothing is skipped."""
 
 _UNSAFE: Final = re.compile(
-    rb"[\x0b\x0c\x0e-\x1f](?:(?<!\x1b)|(?!\[[\d;:]{0,64}m|\[\d{0,4}[KCDGXP@`]|\(B))",
+    rb"[\x0b\x0c\x0e-\x1f\xc2](?:(?<![\x1b\xc2])|(?<=\xc2)[\x80-\x9f]|(?<=\x1b)(?!\[[\d;:]{0,64}m|\[\d{0,4}[KCDGXP@`]|\(B))",
 )
 _SGR: Final = re.compile(rb"\x1b\[([\d;:]{0,64})m")
 _RESETS: Final = (b"\x1b[0m", b"\x1b[m", b"\x1b[0;")
