@@ -263,22 +263,30 @@ class Canvas(pyte.Screen):
 
     def index(self) -> None:
         """Move down a row; at the bottom margin, scroll."""
-        if self.y == self.bottom:
-            if self.top == 0:
-                rows = self.rows
-                if not self.on_alternate:
-                    self.leave(rows[0])
-                del rows[0]
-                rows.insert(self.bottom, Line() if self.pen.bg == DEFAULT else filled(self.columns, self.blank))
+        y = self.y
+        if y != self.bottom:
+            if y < self.lines - 1:
+                self.y = y + 1
+        elif self.top:
+            self.scroll(self.top, y, 1)
+        else:
+            line = self.rows.pop(0)
+            if not self.on_alternate:
+                self.leave(line)
+            if self.pen.bg == DEFAULT and line is not GHOST:
+                line.chars.clear()  # its cells are kept elsewhere: the object can serve again
+                line.styles.clear()
+                line.wrapped = False
+                line.shown = None
             else:
-                self.scroll(self.top, self.bottom, 1)
-        elif self.y < self.lines - 1:
-            self.y += 1
+                line = filled(self.columns, self.blank)
+            self.rows.insert(y, line)
 
     def leave(self, line: Line) -> None:
         """See off a row that leaves the main screen at the top."""
         if line is not GHOST:
-            self.scrollback.push(line)
+            if self.scrollback.limit:
+                self.scrollback.push(line)
             if self.left_text is not None:
                 self.left_text.append(line.text())
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from bastion.core.terminal import charsets
 from bastion.core.terminal.modes import Moded
 from bastion.core.terminal.sgr import follow
 from bastion.core.terminal.strings import STARTS, string
@@ -59,9 +60,13 @@ def _parameters(text: str) -> list[int]:
     return values
 
 
-def _designate(which: str) -> Callable[[Moded, str], None]:
-    def call(screen: Moded, code: str) -> None:
-        screen.define_charset(code, which)
+def _designate(which: str, name: str) -> Call:
+    at = "()*+".index(which)
+    name = charsets.known(name)
+
+    def call(screen: Moded) -> None:
+        if screen.sets[at] != name:  # most say once more that G0 is ASCII
+            screen.define_charset(name, which)
 
     return call
 
@@ -224,7 +229,7 @@ def understand(token: str) -> Action:
     if body[:1] == "[":
         return _csi(body[1:]) if len(body) <= CSI_MAX else NOTHING
     if len(body) == 2 and body[0] in "()*+":  # noqa: PLR2004 - an intermediate and a final
-        return (_designate(body[0]), (body[1],))
+        return (_designate(body[0], body[1]), ())
     return _ESCAPES.get(body, NOTHING)
 
 

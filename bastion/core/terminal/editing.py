@@ -162,9 +162,11 @@ class Editor(Canvas):
     def erase(self, y: int, start: int, end: int) -> None:
         """Blank the cells of row `y` from `start` to before `end`, with the pen's background."""
         line, blank = self.rows[y], self.blank
-        line.shown = None
         chars, styles = line.chars, line.styles
         have = len(chars)
+        if start >= have and blank is PLAIN:
+            return
+        line.shown = None
         if start < have and start and chars[start] == "":
             chars[start - 1] = " "
             styles[start - 1] = blank
@@ -207,7 +209,7 @@ class Editor(Canvas):
             if y:
                 self.rows[y - 1].wrapped = False
 
-    def erase_in_display(self, how: int = 0, *_args: Any, **_kwargs: Any) -> int:
+    def erase_in_display(self, how: int = 0, *_args: Any, **_kwargs: Any) -> int:  # type: ignore[override]
         """Erase to the end (0), to the cursor (1), the screen (2) or the scrollback (3).
 
         Returns the rows touched, for whoever counts the effort.
@@ -274,7 +276,7 @@ class Editor(Canvas):
             chars += [" "] * count
             styles += [blank] * count
 
-    def insert_lines(self, count: int | None = None) -> int:
+    def insert_lines(self, count: int | None = None) -> int:  # type: ignore[override]
         """Insert blank rows at the cursor, within the margins; the cursor stays (libvterm, tmux)."""
         if not self.top <= self.y <= self.bottom:
             return 0
@@ -282,7 +284,7 @@ class Editor(Canvas):
         self.scroll(self.y, self.bottom, -(count or 1))
         return min(count or 1, self.lines)
 
-    def delete_lines(self, count: int | None = None) -> int:
+    def delete_lines(self, count: int | None = None) -> int:  # type: ignore[override]
         """Delete rows at the cursor, within the margins; the cursor stays (libvterm, tmux)."""
         if not self.top <= self.y <= self.bottom:
             return 0
@@ -312,7 +314,7 @@ class Editor(Canvas):
         self.draw(char * count)
         return count // 8 + 1
 
-    def alignment_display(self) -> int:
+    def alignment_display(self) -> int:  # type: ignore[override]
         """Fill the screen with E (DECALN)."""
         self.top, self.bottom = 0, self.lines - 1
         self.x = self.y = 0
