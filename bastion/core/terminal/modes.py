@@ -103,11 +103,11 @@ class Moded(Editor):
         """Return whether a private mode is set."""
         return mode << _SHIFT in self.mode
 
-    def set_mode(self, *modes: int, **kwargs: Any) -> int:
+    def set_mode(self, *modes: int, **kwargs: Any) -> int:  # type: ignore[override]
         """Set public modes, or private ones with `private=True`. Returns the rows touched."""
         return sum(self._switch(mode, on=True, private=bool(kwargs.get("private"))) for mode in modes)
 
-    def reset_mode(self, *modes: int, **kwargs: Any) -> int:
+    def reset_mode(self, *modes: int, **kwargs: Any) -> int:  # type: ignore[override]
         """Reset modes. Returns the rows touched."""
         return sum(self._switch(mode, on=False, private=bool(kwargs.get("private"))) for mode in modes)
 
