@@ -82,7 +82,8 @@ class WireChannel(SSHChannel[bytes]):
             and size <= self._send_window
             and datatype is None
             and conn is not None
-            and conn.ready_to_send
+            and conn._kex_complete
+            and not conn.tcp_paused
             and self._send_chan is not None
             and conn.send_channel_data(self._send_chan.to_bytes(4, "big"), data, size)
         ):

@@ -52,7 +52,8 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
     on_event: OnEvent = staticmethod(ignore)
     wire_log: logging.Logger = _LOG
 
-    _tcp_paused = False
+    tcp_paused = False
+    """Whether the kernel takes no more for now."""
     _received = 0
     _no_more_channels = False
     _reported_drop = False
@@ -116,11 +117,11 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
 
     def pause_writing(self) -> None:
         """The kernel takes no more: stop sending from channels, so that their sources are paused."""
-        self._tcp_paused = True
+        self.tcp_paused = True
 
     def resume_writing(self) -> None:
         """The kernel takes more again."""
-        self._tcp_paused = False
+        self.tcp_paused = False
         self.flush_channels()
 
     def flush_channels(self) -> None:
@@ -131,13 +132,13 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
     @property
     def ready_to_send(self) -> bool:
         """Whether channel data may go out now."""
-        return self._kex_complete and not self._tcp_paused
+        return self._kex_complete and not self.tcp_paused
 
     def _send(self, data: bytes) -> None:
         transport = self._transport
         if transport is not None:
             transport.write(data)
-            if self._tcp_paused and transport.get_write_buffer_size() > self.limits.output_buffer:
+            if self.tcp_paused and transport.get_write_buffer_size() > self.limits.output_buffer:
                 self.drop("peer.output", "too much unread output")
 
     # --- what comes, and how often -------------------------------------------------------

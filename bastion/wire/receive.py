@@ -13,6 +13,8 @@ from asyncssh import DisconnectError, MACError, ProtocolError
 from asyncssh.connection import SSHConnection
 from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_WINDOW_ADJUST
 
+from cryptography.exceptions import InvalidTag
+
 from bastion.wire.gcm import FastGCM
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class ReceivePath(SSHConnection):
         view = memoryview(buffer)
         size, at, count = len(buffer), 0, 0
         channels = self._channels
+        decrypt, next_nonce = cipher.decrypt, cipher.next_nonce
         try:
             while size - at > 4 + _TAG and self._transport is not None:
                 head = view[at : at + 4]
@@ -101,9 +104,10 @@ class ReceivePath(SSHConnection):
                 behind = at + 4 + length + _TAG
                 if behind > size:
                     break
-                body = cipher.open(head, view[at + 4 : behind])
-                if body is None:
-                    raise MACError("MAC verification failed")
+                try:
+                    body = decrypt(next_nonce(), view[at + 4 : behind], head)
+                except InvalidTag:
+                    raise MACError("MAC verification failed") from None
                 kind = body[1]
                 last = length - body[0]
                 taken = False

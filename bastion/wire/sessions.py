@@ -64,8 +64,9 @@ class _ByteSession:
 
     def write(self, data: bytes) -> None:
         """Send bytes; nothing happens when the channel is closing."""
-        if self._channel is not None and not self._channel.is_closing():
-            self._channel.write(data)
+        channel = self._channel
+        if channel is not None and channel._send_state == "open":
+            channel.write(data)
 
     def write_eof(self) -> None:
         """Send no more; what the peer sends still arrives."""
