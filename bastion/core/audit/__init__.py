@@ -1,0 +1,1 @@
+"""What is written down about who did what, chained so that a change shows. Never stores anything."""
