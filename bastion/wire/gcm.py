@@ -5,11 +5,14 @@ It never chooses keys or nonces; it takes both over from asyncssh's own object, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from asyncssh.encryption import Encryption, GCMEncryption
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TAG = 16
 _COUNTER = (1 << 64) - 1

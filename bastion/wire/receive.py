@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final, cast
 from asyncssh import DisconnectError, MACError, ProtocolError
 from asyncssh.connection import SSHConnection
 from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_WINDOW_ADJUST
-
 from cryptography.exceptions import InvalidTag
 
 from bastion.wire.gcm import FastGCM
@@ -85,7 +84,7 @@ class ReceivePath(SSHConnection):
 
     def _parse_fast(self, end: float) -> bool:
         """Parse packets in place. True when the next one, already opened, needs the general path."""
-        cipher = cast(FastGCM, self._recv_encryption)
+        cipher = cast("FastGCM", self._recv_encryption)
         if cipher.ready is not None:
             return True
         buffer = self._inpbuf
@@ -123,11 +122,7 @@ class ReceivePath(SSHConnection):
                         if number and last == 10:
                             channel.accept_adjust(number)
                             taken = True
-                    elif (
-                        kind == MSG_CHANNEL_EXTENDED_DATA
-                        and last > 14
-                        and 14 + int.from_bytes(body[10:14], "big") == last
-                    ):
+                    elif kind == MSG_CHANNEL_EXTENDED_DATA and last > 14 and 14 + int.from_bytes(body[10:14], "big") == last:
                         channel.accept_data(body[14:last], number)
                         taken = True
                 if not taken:
@@ -170,5 +165,3 @@ class ReceivePath(SSHConnection):
             self._keepalive_timer = self._loop.call_later(left, self._keepalive_timer_callback)
             return
         super()._keepalive_timer_callback()
-
-

@@ -69,9 +69,7 @@ class SendPath(SSHConnection):
             return
 
         if self._auth_complete and self._kex_complete:
-            if self._rekey_bytes_sent >= self._rekey_bytes or (
-                self._rekey_seconds and monotonic() >= self._rekey_time
-            ):
+            if self._rekey_bytes_sent >= self._rekey_bytes or (self._rekey_seconds and monotonic() >= self._rekey_time):
                 self._send_kexinit()
                 self._kexinit_sent = True
                 if pkttype > MSG_KEX_LAST:
