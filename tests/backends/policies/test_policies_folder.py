@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bastion.backends.policies.document as document_module
-from bastion.backends.policies import PolicyFolder, load_policy
+from bastion.backends.policies import PolicyFolder, load_cases, load_policy
 from bastion.backends.policies.document import MAX_BYTES, read_document
 from bastion.core.access.actions import ACTIONS, expand
 from bastion.core.access.build import build
+from bastion.core.access.cases import run_cases
 from bastion.core.access.decide import decide
 from bastion.core.access.decision import SessionFacts
 from bastion.core.access.endpoint import Endpoint, Login
@@ -248,3 +249,22 @@ def test_the_shipped_policy_gives_each_role_exactly_this(role: str) -> None:
         action for action in ACTIONS if decide(policy, who, endpoint, action, 0.0, session=SessionFacts(invited=True)).allowed
     }
     assert invited - MAY[role] == ({"join", "control"} - MAY[role] if role in {"engineer", "supervisor"} else set())
+
+
+@pytest.mark.parametrize("folder", [SHIPPED, *sorted((SHIPPED / "examples").iterdir())], ids=lambda path: path.name)
+def test_each_policy_that_is_shipped_is_valid_and_does_what_its_cases_say(folder: Path) -> None:
+    policy, warnings = load_policy(folder)
+    assert warnings == []
+    results = run_cases(policy, load_cases(folder))
+    assert len(results) >= 8
+    assert [str(result) for result in results if not result.passed] == []
+
+
+def test_a_folder_without_cases_has_none(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    assert load_cases(tmp_path) == []
+    (tmp_path / "tests").mkdir()
+    assert load_cases(tmp_path) == []
+    write(tmp_path / "tests", "cases: [{nme: x}]\n")
+    with pytest.raises(Misconfigured, match=r"tests/p\.yaml:1: unknown key 'nme' in cases\[1\]; did you mean 'name'\?"):
+        load_cases(tmp_path)
