@@ -6,7 +6,7 @@ Times are seconds since the epoch (UTC); `Clock.monotonic` is for durations.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -314,8 +314,29 @@ class Dialer(Protocol):
 class RecordingWriter(Protocol):
     """The open cast of one live session. Each call is on disk (in the kernel) when it returns.
 
-    Raises `OSError` when it cannot be written: the caller decides what that means (strict or not).
+    Raises `OSError` when it cannot be written; the cast then ends with its last whole line, and the caller decides
+    what that means (`services.recorder`: strict or not).
     """
+
+    @property
+    def length(self) -> int:
+        """Bytes of the cast so far: where its next line will begin."""
+
+    @property
+    def time(self) -> int:
+        """Microseconds from the start to the last line."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written since the last `sync`."""
+
+    @property
+    def author(self) -> str:
+        """Who typed the last input on file."""
+
+    @property
+    def between_characters(self) -> bool:
+        """Whether all output so far stands in events (no half character waits for its end)."""
 
     def output(self, data: bytes, at: float) -> None:
         """Append output bytes. `at`: monotonic seconds. Nothing may be shown before this returned."""
@@ -332,18 +353,43 @@ class RecordingWriter(Protocol):
     def sync(self) -> None:
         """Force what was written to the disk (called beside the loop, about each second)."""
 
-    def close(self, status: int | None, at: float) -> None:
-        """Append the exit event and close."""
+    def close(self, status: int | None, at: float, state: str = "closed") -> None:
+        """Append the exit event, note the state ("closed" or "failed") and close."""
+
+
+class SideReader(Protocol):
+    """A side file opened for reading at any place; it may grow meanwhile."""
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Return at most `size` bytes from `offset` (fewer at the end)."""
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 class Recordings(Protocol):
-    """Where casts are kept (`YYYY/MM/DD/ID/`)."""
+    """Where casts are kept (`YYYY/MM/DD/ID/`), with side files that are named after what they hold."""
 
-    def create(self, session_id: str, header: dict[str, object], started_at: float) -> RecordingWriter:
-        """Open a new cast with that v3 header. `OSError` when it cannot be made."""
+    def create(self, session_id: str, header: Mapping[str, object], started_at: float, at: float) -> RecordingWriter:
+        """Open a new cast with that v3 header. `at`: the monotonic time that is its 0. `OSError` when it cannot be made."""
 
     def path(self, session_id: str) -> str | None:
         """Return where the cast of that session is, or None."""
+
+    def chunks(self, session_id: str, offset: int = 0) -> Iterator[bytes]:
+        """Yield the cast's bytes from `offset`, as far as they are written. `Missing`; `Corrupt` when unreadable."""
+
+    def append_side(self, session_id: str, name: str, data: bytes) -> None:
+        """Append to a side file with one write; `OSError` when it cannot be."""
+
+    def cut_side(self, session_id: str, name: str, length: int) -> None:
+        """Cut a side file that was damaged behind `length`."""
+
+    def open_side(self, session_id: str, name: str) -> SideReader | None:
+        """Open a side file for reading; None when there is none."""
+
+    def is_live(self, session_id: str) -> bool:
+        """Return whether that session's cast is being written."""
 
     def unfinished(self) -> Sequence[str]:
         """Return ids of casts that a crash left open."""

@@ -1,0 +1,254 @@
+"""Recordings as folders `ROOT/YYYY/MM/DD/ID/`, one per session. Never follows a link, never overwrites a cast.
+
+Theory of operation: `ROOT/.open/ID` holds the folder's path while its cast is being written, so a start after a crash
+finds what was cut off without walking years of folders. A live cast is locked (flock): a second process leaves it alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
+
+import orjson
+
+from bastion.backends.recordings import safe
+from bastion.backends.recordings.mend import mend
+from bastion.backends.recordings.writer import CastWriter
+from bastion.core.errors import Corrupt, Invalid, Missing
+from bastion.core.recording.asciicast import FORMAT
+
+CAST: Final = "session.cast"
+META: Final = "meta.json"
+CHUNK: Final = 64 * 1024
+
+_OPEN: Final = ".open"
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_SIDE: Final = re.compile(r"[a-z]{1,20}(\.[a-z]{1,10})?")
+_DAY: Final = re.compile(r"\d{4}/\d{2}/\d{2}")
+
+
+class RecordingFolder:
+    """The `Recordings` port on a local folder. `root` is made (0700) when it is missing."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.abspath(root)
+        os.makedirs(self.root, mode=0o700, exist_ok=True)
+
+    def create(self, session_id: str, header: Mapping[str, object], started_at: float, at: float) -> CastWriter:
+        """Open a new cast, its folder durable. `OSError` when it cannot be made (EEXIST: that id has one)."""
+        parts = [*datetime.fromtimestamp(started_at, UTC).strftime("%Y/%m/%d").split("/"), _checked(session_id)]
+        with safe.folder(self.root, [_OPEN], create=True) as unfinished:
+            safe.write_whole(unfinished, session_id, "/".join(parts).encode())
+        with safe.folder(self.root, parts, create=True) as directory:
+            descriptor = safe.opened(directory, CAST, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                writer = CastWriter(descriptor, header, at, partial(self._finish, session_id, parts))
+                os.fdatasync(descriptor)
+            except OSError:
+                os.close(descriptor)
+                raise
+            os.fsync(directory)
+        return writer
+
+    def path(self, session_id: str) -> str | None:
+        """Return where the cast of that session is, or None."""
+        parts = self._find(session_id)
+        return os.path.join(self.root, *parts, CAST) if parts else None
+
+    def chunks(self, session_id: str, offset: int = 0) -> Iterator[bytes]:
+        """Yield the cast's bytes from `offset` on, as far as they are written now. `Missing`, `Corrupt`."""
+        parts = self._find(session_id)
+        if parts is None:
+            raise Missing("recording.missing", "There is no recording of that session.", session_id)
+        try:
+            with safe.folder(self.root, parts) as directory:
+                descriptor = safe.opened(directory, CAST, os.O_RDONLY)
+        except OSError as error:
+            raise Corrupt(
+                "recording.unreadable", "The recording is not a regular file that can be read.", str(error)
+            ) from error
+        return _read(descriptor, offset)
+
+    def append_side(self, session_id: str, name: str, data: bytes) -> None:
+        """Append to a side file with one write. `OSError` when it cannot be, FileNotFoundError without recording."""
+        with safe.folder(self.root, self._found(session_id)) as directory:
+            descriptor = safe.opened(directory, _side(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            try:
+                length = os.fstat(descriptor).st_size
+                if os.write(descriptor, data) != len(data):
+                    os.ftruncate(descriptor, length)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            finally:
+                os.close(descriptor)
+
+    def cut_side(self, session_id: str, name: str, length: int) -> None:
+        """Cut a side file that was damaged behind `length`."""
+        with safe.folder(self.root, self._found(session_id)) as directory:
+            descriptor = safe.opened(directory, _side(name), os.O_WRONLY)
+            try:
+                os.ftruncate(descriptor, length)
+            finally:
+                os.close(descriptor)
+
+    def open_side(self, session_id: str, name: str) -> SideFile | None:
+        """Open a side file for reading; None when there is none."""
+        try:
+            with safe.folder(self.root, self._found(session_id)) as directory:
+                return SideFile(safe.opened(directory, _side(name), os.O_RDONLY))
+        except OSError:
+            return None  # side files are derived: what cannot be opened is made again
+
+    def is_live(self, session_id: str) -> bool:
+        """Return whether a process writes that cast now."""
+        return self._is_written(_checked(session_id))
+
+    def unfinished(self) -> Sequence[str]:
+        """Return ids of casts that a crash left open; those that a process still writes are not among them."""
+        found = []
+        with safe.folder(self.root, [_OPEN], create=True) as directory:
+            names = sorted(os.listdir(directory))
+        for name in names:
+            if _ID.fullmatch(name) and not self._is_written(name):
+                found.append(name)
+        return found
+
+    def close_interrupted(self, session_id: str) -> None:
+        """Cut an unfinished cast after its last whole line, mark it interrupted and close it."""
+        parts = self._unfinished_parts(session_id)
+        if parts is not None:
+            with suppress(FileNotFoundError), safe.folder(self.root, parts) as directory:
+                if META not in os.listdir(directory):  # else only the last step of its close is missing
+                    length = mend(directory, CAST, session_id)
+                    self._write_meta(directory, "interrupted", length, None)
+        self._forget_unfinished(session_id)
+
+    def free(self) -> tuple[int, int]:
+        """Return (free bytes, total bytes) of the file system that casts are kept on."""
+        state = os.statvfs(self.root)
+        return state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
+
+    # ------------------------------------------------------------ the inside
+
+    def _find(self, session_id: str) -> list[str] | None:
+        """Return the folder's parts. Years, months and days are tried newest first; there are few of each."""
+        _checked(session_id)
+        unfinished = self._unfinished_parts(session_id)
+        if unfinished is not None:
+            return unfinished
+        for year in _numbers(self.root, 4):
+            for month in _numbers(os.path.join(self.root, year), 2):
+                for day in _numbers(os.path.join(self.root, year, month), 2):
+                    parts = [year, month, day, session_id]
+                    if os.path.lexists(os.path.join(self.root, *parts, CAST)):
+                        return parts
+        return None
+
+    def _found(self, session_id: str) -> list[str]:
+        parts = self._find(session_id)
+        if parts is None:
+            raise FileNotFoundError(errno.ENOENT, "no recording of that session", session_id)
+        return parts
+
+    def _unfinished_parts(self, session_id: str) -> list[str] | None:
+        try:
+            with safe.folder(self.root, [_OPEN]) as directory:
+                descriptor = safe.opened(directory, _checked(session_id), os.O_RDONLY)
+                try:
+                    text = os.read(descriptor, 200).decode("ascii", "replace")
+                finally:
+                    os.close(descriptor)
+        except FileNotFoundError:
+            return None
+        day, _, name = text.rpartition("/")
+        return text.split("/") if _DAY.fullmatch(day) and name == session_id else None
+
+    def _is_written(self, session_id: str) -> bool:
+        parts = self._unfinished_parts(session_id)
+        if parts is None:
+            return False
+        try:
+            with safe.folder(self.root, parts) as directory:
+                descriptor = safe.opened(directory, CAST, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _finish(self, session_id: str, parts: Sequence[str], state: str, length: int, status: int | None) -> None:
+        """Write what completes a recording; its writer calls this."""
+        with safe.folder(self.root, parts) as directory:
+            self._write_meta(directory, state, length, status)
+        self._forget_unfinished(session_id)
+
+    def _write_meta(self, directory: int, state: str, length: int, status: int | None) -> None:
+        fields = {"format": FORMAT, "state": state, "bytes": length, "status": status}
+        safe.write_whole(directory, META, orjson.dumps(fields) + b"\n")
+
+    def _forget_unfinished(self, session_id: str) -> None:
+        with safe.folder(self.root, [_OPEN], create=True) as directory, suppress(FileNotFoundError):
+            os.unlink(_checked(session_id), dir_fd=directory)
+
+
+class SideFile:
+    """A side file opened for reading."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Return at most `size` bytes from `offset`."""
+        return os.pread(self._descriptor, size, offset)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+
+
+def _side(name: str) -> str:
+    if not _SIDE.fullmatch(name) or name in (CAST, META):
+        raise Invalid("recording.side", f"{name[:64]!a} is not the name of a side file.")
+    return name
+
+
+def _checked(session_id: str) -> str:
+    if not _ID.fullmatch(session_id):
+        raise Invalid("session.id", f"{session_id[:64]!a} is not a session id.")
+    return session_id
+
+
+def _numbers(path: str, digits: int) -> list[str]:
+    try:
+        names = os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted((name for name in names if len(name) == digits and name.isascii() and name.isdigit()), reverse=True)
+
+
+def _read(descriptor: int, offset: int) -> Iterator[bytes]:
+    try:
+        while data := os.pread(descriptor, CHUNK, offset):
+            yield data
+            offset += len(data)
+    except OSError as error:
+        raise Corrupt("recording.unreadable", f"The recording cannot be read: {_reason(error)}.") from error
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: OSError) -> str:
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()

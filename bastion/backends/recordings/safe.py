@@ -1,0 +1,56 @@
+"""Opens files below a folder that is ours: never through a link, never a device, never wider than 0600/0700."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not hold us at open
+
+
+@contextmanager
+def folder(root: str, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
+    """Give an open descriptor of ROOT/PARTS. `create` makes what is missing, each entry made durable."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts:
+            if create:
+                try:
+                    os.mkdir(part, 0o700, dir_fd=descriptor)
+                    os.fsync(descriptor)
+                except FileExistsError:
+                    pass
+            inner = os.open(part, _DIRECTORY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def opened(directory: int, name: str, flags: int) -> int:
+    """Return a descriptor of the regular file `name`. `OSError` (ELOOP, EINVAL) when it is anything else."""
+    descriptor = os.open(name, flags | _FILE, 0o600, dir_fd=directory)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", name)
+    return descriptor
+
+
+def write_whole(directory: int, name: str, data: bytes) -> None:
+    """Put `data` at `name`, durably and all or nothing."""
+    scratch = f".{name}.new"
+    descriptor = opened(directory, scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        if os.write(descriptor, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(scratch, name, src_dir_fd=directory, dst_dir_fd=directory)
+    os.fsync(directory)

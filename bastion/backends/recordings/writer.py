@@ -1,0 +1,124 @@
+"""The cast of one live session: every call is one `write` of whole lines. Never buffers, never waits for the disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from bastion.core.recording.asciicast import CastEncoder
+from bastion.core.values import Size
+
+_FULL: Final = "the disk took only a part of a line"
+
+
+class CastWriter:
+    """Appends to an open descriptor and owns it. After an `OSError` the file ends with its last whole line.
+
+    The caller may go on after an error (best-effort recording): what failed is missing, nothing else.
+    """
+
+    __slots__ = ("_descriptor", "_encoder", "_finish", "changed", "length")
+
+    def __init__(
+        self,
+        descriptor: int,
+        header: Mapping[str, object],
+        at: float,
+        finish: Callable[[str, int, int | None], None],
+    ) -> None:
+        """Write the header. `finish(state, length, status)` is called once, when the cast is complete."""
+        self._descriptor = descriptor
+        self._encoder = CastEncoder(at)
+        self._finish = finish
+        self.length = 0
+        self.changed = False
+        """Whether anything was written since the last `sync`."""
+        self._append(self._encoder.header(header), 0)
+
+    @property
+    def time(self) -> int:
+        """Microseconds from the start to the last line."""
+        return self._encoder.time
+
+    @property
+    def author(self) -> str:
+        """Who typed the last `i` event."""
+        return self._encoder.author
+
+    @property
+    def between_characters(self) -> bool:
+        """Whether all output so far stands in events (no half character waits)."""
+        return not self._encoder.tail
+
+    def output(self, data: bytes, at: float) -> None:
+        """Append output bytes; they are in the kernel when this returns."""
+        encoder = self._encoder
+        before = encoder.time
+        line = encoder.output(data, at)
+        try:
+            if os.write(self._descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, _FULL)
+        except OSError:
+            self._undo(before)
+            raise
+        self.length += len(line)
+        self.changed = True
+
+    def input(self, data: bytes, at: float, by: str) -> None:
+        """Append input and who typed it."""
+        before = self._encoder.time
+        self._append(self._encoder.input(data, at, by), before)
+
+    def resize(self, size: Size, at: float) -> None:
+        """Append a change of size."""
+        before = self._encoder.time
+        self._append(self._encoder.resize(size, at), before)
+
+    def marker(self, text: str, at: float) -> None:
+        """Append a marker."""
+        before = self._encoder.time
+        self._append(self._encoder.marker(text, at), before)
+
+    def sync(self) -> None:
+        """Make what was written survive a power cut. Called from a thread beside the loop."""
+        if self.changed:
+            self.changed = False  # before: what comes meanwhile is the next call's
+            try:
+                os.fdatasync(self._descriptor)
+            except OSError:
+                if self._descriptor >= 0:  # else it was closed meanwhile, which synced it
+                    raise
+
+    def close(self, status: int | None, at: float, state: str = "closed") -> None:
+        """Append the end and close. Closes too when that fails, then raises `OSError`; a second call does nothing."""
+        if self._descriptor < 0:
+            return
+        try:
+            before = self._encoder.time
+            self._append(self._encoder.end(status, at), before)
+            os.fdatasync(self._descriptor)
+            self._finish(state, self.length, status)
+        finally:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def _append(self, lines: bytes, before: int) -> None:
+        if not lines:
+            return
+        try:
+            if os.write(self._descriptor, lines) != len(lines):
+                raise OSError(errno.ENOSPC, _FULL)
+        except OSError:
+            self._undo(before)
+            raise
+        self.length += len(lines)
+        self.changed = True
+
+    def _undo(self, before: int) -> None:
+        """Take the part of a line that did reach the file away again."""
+        self._encoder.lost(before)
+        with suppress(OSError):  # a read-only file cannot be cut, but then nothing was added either
+            os.ftruncate(self._descriptor, self.length)

@@ -1,0 +1,49 @@
+"""Taking over a person's terminal for a full-screen picture, and giving it back as it was.
+
+Never draws: `diff(None, …)` does, after `enter`. Restores modes, not what a session had set.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from bastion.core.terminal.caps import Caps
+    from bastion.core.terminal.grid import Grid
+
+# What a program that died may have left on: application keys, mouse, focus reports, paste marks,
+# insert mode, origin mode, other character sets. Off is how every shell expects them.
+_CALM: Final = "\x1b[?1l\x1b>\x1b[4l\x1b[?6l\x1b(B\x0f\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l"
+_CALM_OLD: Final = "\x1b[?1l\x1b>\x1b[4l\x1b[?6l\x1b(B\x0f"
+
+
+def enter(caps: Caps, *, paste: bool = False) -> bytes:
+    """Return what opens a blank full screen: alternate where there is one, calm modes, cursor home.
+
+    `paste`: ask for marks around pasted text, so that a pasted line end chooses nothing.
+    """
+    parts = ["\x1b[?1049h" if caps.alternate else ""]
+    parts.append(_calm(caps))
+    if caps.titles:
+        parts.append("\x1b[22;2t")
+    if paste and caps.paste:
+        parts.append("\x1b[?2004h")
+    parts.append("\x1b[m\x1b[?25h\x1b[H\x1b[2J")
+    return "".join(parts).encode()
+
+
+def leave(caps: Caps, last: Grid | None = None) -> bytes:
+    """Return what undoes `enter`; `last` is the picture shown last, whose cursor shape is undone."""
+    parts = [_calm(caps)]
+    if last is not None and last.cursor_shape and caps.cursor_shapes:
+        parts.append("\x1b[0 q")
+    if caps.titles:
+        parts.append("\x1b[23;2t")
+    parts.append("\x1b[m\x1b[?25h")
+    parts.append("\x1b[?1049l" if caps.alternate else "\x1b[H\x1b[2J")
+    return "".join(parts).encode()
+
+
+def _calm(caps: Caps) -> str:
+    margins = "\x1b[r" if caps.scroll_region else ""
+    return margins + (_CALM if caps.alternate else _CALM_OLD)

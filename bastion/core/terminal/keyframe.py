@@ -1,0 +1,269 @@
+"""A keyframe: bytes that bring a fresh terminal of the same size into this screen's state.
+
+Never holds what an endpoint sent as it sent it: all is made anew from cells and a short list of known
+sequences, none of which asks for an answer. Scrollback is not in it.
+
+Order matters: tab stops first, the main screen under an alternate one, rows, the saved cursor, margins,
+the cursor (drawing the last cell again where a wrap is pending), the pen, and only then the modes that
+would have changed how all of this is drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bastion.core.terminal import charsets
+from bastion.core.terminal.canvas import Saved
+from bastion.core.terminal.line import Line
+from bastion.core.terminal.modes import (
+    BRACKETED_PASTE,
+    DECAWM,
+    DECTCEM,
+    FOCUS,
+    IRM,
+    LNM,
+    REMEMBERED,
+    REVERSE_WRAP,
+    SYNCHRONIZED,
+    Moded,
+)
+from bastion.core.terminal.pencil import change
+from bastion.core.terminal.style import PLAIN, Style
+
+_BLANKS_WORTH_MOVING: Final = 4  # CSI n C takes four bytes
+_BLANKS_WORTH_ERASING: Final = 8
+_INPUT_MODES: Final = frozenset((FOCUS, BRACKETED_PASTE, SYNCHRONIZED, 2031, 2048, 1007))
+
+
+class _Writer:
+    """Collects the bytes, and knows which pen they leave behind."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.pen = PLAIN
+
+    def turn(self, style: Style) -> None:
+        if style is not self.pen:
+            self.parts.append(change(self.pen, style))
+            self.pen = style
+
+    def write(self, text: str) -> None:
+        self.parts.append(text)
+
+    def goto(self, x: int, y: int) -> None:
+        self.parts.append(f"\x1b[{y + 1};{x + 1}H" if x else f"\x1b[{y + 1}H" if y else "\x1b[H")
+
+    def sets(self, sets: tuple[str, ...], left: int) -> None:
+        """Call up character sets, from the state where all are ASCII."""
+        for mark, name in zip("()*+", sets, strict=True):
+            if name != charsets.ASCII:
+                self.write(f"\x1b{mark}{name}")
+        if left:
+            self.write(("", "\x0e", "\x1bn", "\x1bo")[left])
+
+    def no_sets(self, sets: tuple[str, ...], left: int) -> None:
+        for mark, name in zip("()*+", sets, strict=True):
+            if name != charsets.ASCII:
+                self.write(f"\x1b{mark}B")
+        if left:
+            self.write("\x0f")
+
+
+def _row(out: _Writer, line: Line, columns: int, *, keep_blanks: bool) -> None:
+    """Write one row's cells from its first column on."""
+    chars, styles = line.chars, line.styles
+    count = len(chars)
+    if not keep_blanks:
+        while count and chars[count - 1] == " " and styles[count - 1] is PLAIN:
+            count -= 1
+    at = 0
+    while at < count:
+        style = styles[at]
+        end = at + 1
+        while end < count and styles[end] is style:
+            end += 1
+        text = "".join(chars[at:end])
+        blank = style == PLAIN._replace(bg=style.bg) and not text.strip(" ")
+        if blank and style is not PLAIN and end == columns and end - at > 1:
+            out.turn(style)
+            out.write("\x1b[K")
+        elif blank and style is PLAIN and end < count and end - at > _BLANKS_WORTH_MOVING:
+            out.write(f"\x1b[{end - at}C")
+        elif blank and end < columns and style is not PLAIN and end - at > _BLANKS_WORTH_ERASING:
+            out.turn(style)
+            out.write(f"\x1b[{end - at}X\x1b[{end - at}C")
+        else:
+            out.turn(style)
+            out.write(text)
+        at = end
+
+
+def _rows(out: _Writer, rows: list[Line], columns: int, *, main: bool) -> None:
+    """Write all rows onto a blank screen whose cursor is at home."""
+    below = 0  # the row that CR LF would lead to
+    flows = False
+    for y, line in enumerate(rows):
+        if not line.chars:
+            flows = False
+            continue
+        if not flows:
+            if y == below and y:
+                out.write("\r\n")
+            elif y:
+                out.goto(0, y)
+        wraps = main and line.wrapped and y + 1 < len(rows) and bool(rows[y + 1].chars)
+        if wraps:
+            wide_next = rows[y + 1].chars[1:2] == [""]
+            flows = len(line.chars) == columns or (len(line.chars) == columns - 1 and wide_next)
+        else:
+            flows = False
+        if flows and line.chars[-1] == " " and line.styles[-1] is not PLAIN:
+            # An erasing sequence would leave the cursor in the row.
+            _plainly(out, line)
+        else:
+            _row(out, line, columns, keep_blanks=main)
+        below = y + 1
+
+
+def _plainly(out: _Writer, line: Line) -> None:
+    for char, style in zip(line.chars, line.styles, strict=True):
+        out.turn(style)
+        out.write(char)
+
+
+def _saved(out: _Writer, saved: Saved) -> None:
+    """Bring the cursor and all that DECSC keeps into the saved state."""
+    if saved.origin:
+        out.write("\x1b[?6h")
+    out.goto(saved.x, saved.y)
+    out.turn(saved.pen)
+    out.sets(saved.sets, saved.left)
+
+
+def _unsaved(out: _Writer, saved: Saved) -> None:
+    out.no_sets(saved.sets, saved.left)
+    if saved.origin:
+        out.write("\x1b[?6l")
+    out.turn(PLAIN)
+
+
+def _keyboard(out: _Writer, kitty: list[int]) -> None:
+    if kitty[0]:
+        out.write(f"\x1b[={kitty[0]};1u")
+    for flags in kitty[1:]:
+        out.write(f"\x1b[>{flags}u")
+
+
+def _alternate(out: _Writer, screen: Moded) -> None:
+    """Write the main screen and put the alternate one over it."""
+    _rows(out, screen.other or [], screen.columns, main=True)
+    _keyboard(out, screen.other_kitty)
+    saved = screen.other_saved
+    if saved is None:
+        out.turn(PLAIN)
+        out.write("\x1b[?1047h")
+    else:
+        _saved(out, saved)
+        out.write("\x1b[?1049h")
+        _unsaved(out, saved)
+        if saved.pen.bg != PLAIN.bg:
+            out.write("\x1b[2J")
+    out.write("\x1b[H")
+
+
+def _cursor(out: _Writer, screen: Moded) -> None:
+    """Set margins and origin, and place the cursor."""
+    if screen.margins is not None:
+        out.write(f"\x1b[{screen.top + 1};{screen.bottom + 1}r")
+    if screen.origin:
+        out.write("\x1b[?6h")
+    offset = screen.top if screen.origin else 0
+    x, y = screen.x, screen.y
+    if x < screen.columns:
+        out.goto(x, y - offset)
+        return
+    line = screen.rows[y]
+    x = screen.columns - 1
+    char = line.chars[x] if x < len(line.chars) else " "
+    if char == "" and x:
+        x -= 1
+        char = line.chars[x]
+    out.goto(x, y - offset)
+    out.turn(line.styles[x] if x < len(line.styles) else PLAIN)
+    out.write(char)
+
+
+def _modes(out: _Writer, screen: Moded, *, with_input: bool) -> None:
+    """Set what differs from a fresh terminal."""
+    private = [mode for mode in sorted(REMEMBERED) if screen.private(mode)]
+    if not with_input:
+        private = [mode for mode in private if mode not in _INPUT_MODES]
+    if screen.reverse_wrap:
+        private.append(REVERSE_WRAP)
+    if with_input:
+        private += [mode for mode in (screen.mouse, screen.mouse_encoding) if mode]
+    if private:
+        out.write(f"\x1b[?{';'.join(map(str, private))}h")
+    hidden = [mode for mode in (DECAWM, DECTCEM) if not screen.private(mode)]
+    if hidden:
+        out.write(f"\x1b[?{';'.join(map(str, hidden))}l")
+    if screen.insert:
+        out.write(f"\x1b[{IRM}h")
+    if screen.newline:
+        out.write(f"\x1b[{LNM}h")
+    if screen.cursor_shape:
+        out.write(f"\x1b[{screen.cursor_shape} q")
+    if with_input:
+        if screen.keypad:
+            out.write("\x1b=")
+        if screen.modify_keys is not None:
+            out.write(f"\x1b[>4;{screen.modify_keys}m")
+        _keyboard(out, screen.kitty)
+
+
+def _titles(out: _Writer, screen: Moded) -> None:
+    if screen.title and screen.title == screen.icon_name:
+        out.write(f"\x1b]0;{screen.title}\x07")
+        return
+    if screen.icon_name:
+        out.write(f"\x1b]1;{screen.icon_name}\x07")
+    if screen.title:
+        out.write(f"\x1b]2;{screen.title}\x07")
+
+
+def dump(screen: Moded, *, last: str = "", with_input: bool = True) -> bytes:
+    """Return the keyframe of a screen.
+
+    `last` is the character that REP would repeat, if any. `with_input=False` leaves out what changes the
+    bytes a terminal sends (mouse, paste, focus, keyboard), for those who only look on.
+    """
+    out = _Writer()
+    if screen.tabstops != screen.default_tabstops():
+        out.write("\x1b[3g")
+        for stop in sorted(screen.tabstops):
+            out.write(f"\x1b[{stop + 1}G\x1bH")
+        out.write("\r")
+    if screen.on_alternate:
+        _alternate(out, screen)
+    _rows(out, screen.rows, screen.columns, main=not screen.on_alternate)
+    if screen.saved is not None:
+        _saved(out, screen.saved)
+        out.write("\x1b7")
+        _unsaved(out, screen.saved)
+    _cursor(out, screen)
+    _titles(out, screen)
+    if last and screen.plain and 0 < screen.x < screen.columns:
+        line = screen.rows[screen.y]
+        if line.chars[screen.x - 1 : screen.x] == [last] and line.styles[screen.x - 1] is screen.pen:
+            _modes(out, screen, with_input=with_input)
+            out.sets(tuple(screen.sets), screen.left)
+            out.write("\b")
+            out.turn(screen.pen)
+            out.write(last)
+            return "".join(out.parts).encode()
+    out.turn(screen.pen)
+    _modes(out, screen, with_input=with_input)
+    out.sets(tuple(screen.sets), screen.left)
+    if screen.shift:
+        out.write("\x1bN" if screen.shift == 2 else "\x1bO")  # noqa: PLR2004 - G2
+    return "".join(out.parts).encode()

@@ -1,0 +1,136 @@
+"""One row of a screen while it is being drawn on, and the small form it takes in scrollback.
+
+Knows no escape sequence and no position.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Final, NamedTuple, cast
+
+from bastion.core.terminal.grid import Row, blank_row
+from bastion.core.terminal.style import PLAIN, Style
+
+
+class Line:
+    """Cells in two parallel lists, only as long as what was written: beyond them all is plain blank.
+
+    `chars` and `styles` mean what they mean in `Row`. `wrapped`: the text goes on in the row below.
+    `shown` is the immutable copy of the last snapshot, None since the row changed.
+    """
+
+    __slots__ = ("chars", "shown", "styles", "wrapped")
+
+    def __init__(self) -> None:
+        self.chars: list[str] = []
+        self.styles: list[Style] = []
+        self.wrapped = False
+        self.shown: Row | None = None
+
+    def pad(self, length: int) -> None:
+        """Make the lists at least that long."""
+        missing = length - len(self.chars)
+        if missing > 0:
+            self.chars += [" "] * missing
+            self.styles += [PLAIN] * missing
+
+    def cut(self, length: int) -> None:
+        """Forget what stands at that column and beyond, halves of wide characters included."""
+        chars = self.chars
+        if len(chars) > length:
+            if chars[length] == "" and length:
+                chars[length - 1] = " "
+            del chars[length:]
+            del self.styles[length:]
+
+    def row(self, columns: int) -> Row:
+        """Return the immutable copy, the same object as long as nothing changes."""
+        shown = self.shown
+        if shown is None or len(shown.chars) != columns:
+            missing = columns - len(self.chars)
+            if missing == columns:
+                shown = _blank(columns)
+            else:
+                shown = Row(
+                    (*self.chars, *(" ",) * missing) if missing else tuple(self.chars),
+                    (*self.styles, *(PLAIN,) * missing) if missing else tuple(self.styles),
+                )
+            self.shown = shown
+        return shown
+
+    def text(self) -> str:
+        """Return what the row says, without trailing blanks."""
+        return "".join(self.chars).rstrip(" ")
+
+
+_blanks: dict[int, Row] = {}
+_BLANKS_LIMIT: Final = 64
+
+
+def _blank(columns: int) -> Row:
+    found = _blanks.get(columns)
+    if found is None:
+        if len(_blanks) >= _BLANKS_LIMIT:
+            _blanks.clear()
+        found = _blanks[columns] = blank_row(columns)
+    return found
+
+
+def filled(columns: int, style: Style) -> Line:
+    """Return a new blank row; erased cells take the background of the pen (back-colour erase)."""
+    line = Line()
+    if style is not PLAIN:
+        line.chars = [" "] * columns
+        line.styles = [style] * columns
+    return line
+
+
+class Packed(NamedTuple):
+    """A row at rest: `text` has one character a cell, or is cells joined by NUL where that cannot be.
+
+    `runs` is one style for all cells, or alternating length and style.
+    """
+
+    text: str
+    runs: Style | tuple[int | Style, ...]
+    wrapped: bool
+
+
+_new: Final = tuple.__new__  # a third of the time of calling the class, and this is done for each row
+_SEPARATOR: Final = "\0"  # no cell can hold it
+
+
+def pack(line: Line) -> Packed:
+    """Return the small form."""
+    chars, styles = line.chars, line.styles
+    if not chars:
+        return _PACKED_EMPTY
+    text = "".join(chars)
+    if len(text) != len(chars) or (not text.isascii() and "" in chars):
+        text = _SEPARATOR.join(chars) + _SEPARATOR
+    first = styles[0]
+    if styles.count(first) == len(styles):
+        return _new(Packed, (text, first, line.wrapped))
+    runs: list[int | Style] = []
+    for style, cells in groupby(styles):
+        runs += (len(list(cells)), style)
+    return _new(Packed, (text, tuple(runs), line.wrapped))
+
+
+_PACKED_EMPTY: Final = Packed("", PLAIN, wrapped=False)
+
+
+def unpack(packed: Packed) -> Line:
+    """Return a row to draw on or show again."""
+    line = Line()
+    text = packed.text
+    line.chars = text.split(_SEPARATOR)[:-1] if text.endswith(_SEPARATOR) else list(text)
+    line.wrapped = packed.wrapped
+    runs = packed.runs
+    if isinstance(runs, Style):
+        line.styles = [runs] * len(line.chars)
+    else:
+        pairs = iter(runs)
+        for length in pairs:
+            line.styles += [cast("Style", next(pairs))] * cast("int", length)
+    return line

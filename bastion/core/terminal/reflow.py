@@ -1,0 +1,125 @@
+"""What becomes of a screen's rows when the window changes its size.
+
+Never loses what tmux and xterm both keep. Where terminals disagree it is done as xterm.js does: on the main
+screen rows that were one line are wrapped anew, all but the line the cursor is in, which the shell draws
+again; the alternate screen is cut or extended, for its program draws it all again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bastion.core.terminal.line import Line
+
+
+class Layout(NamedTuple):
+    """Rows from the oldest in scrollback to the last on the screen; `base` of them are scrollback."""
+
+    rows: list[Line]
+    base: int
+    y: int
+    saved_y: int
+
+
+def change_height(layout: Layout, old: int, new: int) -> Layout:
+    """Add or drop rows: below the cursor first, then from or to the scrollback."""
+    rows, base, y, saved_y = layout
+    for _ in range(old, new):
+        if base > 0 and len(rows) <= base + y + 1:
+            base -= 1
+            y += 1
+        else:
+            rows.append(Line())
+    for _ in range(new, old):
+        if len(rows) > base + y + 1:
+            rows.pop()
+        else:
+            base += 1
+            y -= 1
+            saved_y -= 1
+    return Layout(rows, base, min(y, new - 1), max(0, min(saved_y, new - 1)))
+
+
+def _content(line: Line) -> int:
+    return len(line.chars)
+
+
+def _groups(rows: list[Line]) -> list[tuple[int, int]]:
+    """Return start and end of each stretch of rows that is one line."""
+    groups = []
+    start = 0
+    for at, line in enumerate(rows):
+        if not line.wrapped or at + 1 == len(rows):
+            groups.append((start, at + 1))
+            start = at + 1
+    return groups
+
+
+def _rewrap(group: list[Line], old: int, new: int) -> list[Line]:
+    """Return one line's cells in rows of `new` columns."""
+    whole = Line()
+    for line in group[:-1]:
+        length = len(line.chars)
+        whole.chars += line.chars
+        whole.styles += line.styles
+        if length < old - 1:
+            # Cells before the edge were erased since: they stay a gap.
+            whole.pad(len(whole.chars) + old - length)
+    whole.chars += group[-1].chars
+    whole.styles += group[-1].styles
+    chars, styles = whole.chars, whole.styles
+    made: list[Line] = []
+    at, count = 0, len(chars)
+    while at < count:
+        end = min(at + new, count)
+        if end < count and chars[end] == "" and end - at > 1:
+            end -= 1  # a wide character does not fit into the last column
+        line = Line()
+        line.chars, line.styles = chars[at:end], styles[at:end]
+        line.wrapped = end < count
+        made.append(line)
+        at = end
+    return made or [Line()]
+
+
+def change_width(layout: Layout, lines: int, old: int, new: int) -> Layout:
+    """Wrap lines anew from `old` to `new` columns, on a screen `lines` high."""
+    rows, base, y, saved_y = layout
+    cursor = base + y
+    made: list[Line] = []
+    before = 0  # rows gained above the cursor's line
+    for start, end in _groups(rows):
+        group = rows[start:end]
+        if start <= cursor < end or (len(group) == 1 and _content(group[0]) <= new):
+            made += group
+            continue
+        fresh = _rewrap(group, old, new)
+        made += fresh
+        if end <= cursor:
+            before += len(fresh) - len(group)
+    return _settle(made, base, y, saved_y, before, lines)
+
+
+def _settle(rows: list[Line], base: int, y: int, saved_y: int, gained: int, lines: int) -> Layout:  # noqa: PLR0913, PLR0917
+    """Find the screen's place among rows that were wrapped anew."""
+    cursor = base + y + gained
+    if gained >= 0:
+        # The cursor moves down while there is room, and then rows go up into the scrollback.
+        if base:
+            base += gained
+        else:
+            y += gained
+            if y > lines - 1:
+                base = y - (lines - 1)
+    else:
+        base = max(0, base + gained)
+    y = cursor - base
+    if y < 0:
+        base, y = cursor, 0
+    while y > lines - 1:
+        base += 1
+        y -= 1
+    del rows[base + lines :]
+    while len(rows) < base + lines:
+        rows.append(Line())
+    return Layout(rows, base, y, max(0, min(saved_y + gained, lines - 1)))

@@ -1,0 +1,23 @@
+"""The tree itself: the nouns and verbs together, made once at import. Runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bastion.frontends.commands import audits, endpoints, general, keys, policies, recordings, sessions, users
+from bastion.frontends.commands.verbs import Noun, Verb
+
+root = Noun("bastion", help="Reach machines through the bastion, together, on the record. Without a command: the menu.")
+for room in (general, sessions, recordings, keys, users, endpoints, policies, audits):
+    room.fill(root)
+
+
+def walk(noun: Noun = root, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Verb]]:
+    """Yield every verb with its path."""
+    for name, command in noun.commands.items():
+        if isinstance(command, Noun):
+            yield from walk(command, (*path, name))
+        elif isinstance(command, Verb):
+            yield (*path, name), command
+        else:
+            raise TypeError(f"{name!r} declares no action")

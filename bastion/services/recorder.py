@@ -1,0 +1,340 @@
+"""Records sessions: opens casts, keeps them durable beside the loop, and decides what a failure means.
+
+Never shows anything and never waits for the disk on a session's path: a line is one `write`, `fdatasync` is a thread's.
+
+Strict (the default): the first failure raises `Ended`, and so does every call after it; the session ends. Best-effort:
+the session goes on, what is missing is counted, audited as `recording.gap`, and marked in the cast when it works again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from bastion.core.access.decision import Terms
+from bastion.core.audit.event import AuditEvent
+from bastion.core.errors import Ended, Unavailable
+from bastion.core.recording import keyframes, track
+from bastion.core.recording.asciicast import header
+from bastion.core.recording.keyframes import Due, Keyframe
+from bastion.core.recording.track import MARKER, Entry
+from bastion.core.values import Size
+from bastion.services.ports import Clock, Recordings, RecordingWriter
+
+STRICT: Final = "strict"
+BEST_EFFORT: Final = "best-effort"
+SYNC_SECONDS: Final = 1.0
+"""A power cut may take this much and the time of one tick (SECURITY: at most 2 s)."""
+_SIDES: Final = 256  # side entries that wait for the tick; a disk that slow loses the oldest of them
+LOW_WATER_BYTES: Final = 1 << 30
+LOW_WATER_SHARE: Final = 0.05
+
+Report = Callable[[AuditEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose session is recorded: what the header and the audit say of it."""
+
+    session: str
+    user: str
+    endpoint: str
+    login: str
+    size: Size
+    term: str = ""
+    command: str = ""
+    source: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class Recording:
+    """One session's recording. The session calls it on the loop, before it shows anything."""
+
+    def __init__(self, recorder: Recorder, writer: RecordingWriter | None, subject: Subject, mode: str) -> None:
+        self._recorder = recorder
+        self._writer = writer
+        self._subject = subject
+        self._strict = mode != BEST_EFFORT
+        self._missing = 0  # bytes that no marker in the cast tells of yet
+        self._gap = 0  # bytes missing since it last worked
+        self.failure: Ended | None = None
+        """Why a strict recording ended before its session."""
+        self.on_failure: Callable[[Ended], None] = _nobody
+        """Called on the loop when a strict recording fails beside a call (`fdatasync`), so idle sessions end too."""
+
+        self._due = Due()
+        self._sides: deque[Keyframe | Entry] = deque(maxlen=_SIDES)  # for the side files, written by the tick
+
+    @property
+    def writer(self) -> RecordingWriter | None:
+        """The cast, or None where best-effort could not open one."""
+        return self._writer
+
+    def output(self, data: bytes, at: float) -> None:
+        """Put output on file; only when this returned may it be shown. Strict: raises `Ended`."""
+        writer = self._writer
+        if writer is None or self._gap or self.failure is not None:
+            self._go_on(lambda found: found.output(data, at), len(data), at)
+            return
+        try:
+            writer.output(data, at)
+        except OSError as error:
+            self._failed(error, len(data))
+
+    def input(self, data: bytes, at: float, by: str) -> None:
+        """Put what `by` typed on file. Strict: raises `Ended`."""
+        self._go_on(lambda writer: writer.input(data, at, by), len(data), at)
+
+    def resize(self, size: Size, at: float) -> None:
+        """Put a change of size on file. Strict: raises `Ended`."""
+        self._due.resized()
+        self._go_on(lambda writer: writer.resize(size, at), 1, at)
+
+    def marker(self, text: str, at: float, *, kind: str = MARKER, who: str = "") -> None:
+        """Put a marker on file, and who it is about into the participants track. Strict: raises `Ended`.
+
+        `kind`: "join", "leave", "control" (`who` holds the keyboard now, "" nobody), "pause", "resume"...
+        """
+        self._go_on(lambda writer: writer.marker(text, at), 1, at)
+        if self._writer is not None:
+            self._sides.append(Entry(self._writer.time, kind, who, text))
+
+    @property
+    def keyframe_due(self) -> bool:
+        """Whether a keyframe is wanted now. Ask when the session's terminal has parsed all that was recorded."""
+        writer = self._writer
+        if writer is None or self._gap or self.failure is not None or not writer.between_characters:
+            return False
+        return self._due.now(writer.time, writer.length)
+
+    def keyframe(self, size: Size, screen: bytes) -> None:
+        """Keep the screen as it is after all that was recorded: `Terminal.dump() + Terminal.pending`. Cheap."""
+        writer = self._writer
+        if writer is not None:
+            self._due.made(writer.time, writer.length)
+            self._sides.append(Keyframe(writer.time, writer.length, size, screen, writer.author))
+
+    async def close(self, status: int | None, at: float) -> None:
+        """Complete the recording, in a thread. Never raises: the session is over; a failure here is audited."""
+        self._recorder.forget(self)
+        if self._writer is None:
+            return
+        try:
+            await asyncio.to_thread(self._close, status, at)
+        except OSError as error:
+            if self.failure is None:  # else it was said before
+                self._report("recording.failed", "failed", error)
+
+    def sync(self) -> OSError | None:
+        """Make it durable; called in the recorder's thread. Returns what went wrong."""
+        try:
+            if self._writer is not None and self._writer.changed:
+                self._writer.sync()
+        except OSError as error:
+            return error
+        self._write_sides()
+        return None
+
+    def _write_sides(self) -> None:
+        """Write side files, in a thread. They are derived: when they cannot be written they are made later."""
+        with suppress(OSError):
+            while self._sides:
+                side = self._sides.popleft()
+                if isinstance(side, Entry):
+                    self._recorder.append_side(self._subject.session, track.FILE, track.line(side))
+                elif record := keyframes.pack(side):
+                    self._recorder.append_side(self._subject.session, keyframes.FILE, record)
+
+    def _close(self, status: int | None, at: float) -> None:
+        self._write_sides()
+        if self._writer is not None:
+            self._writer.close(status, at, "failed" if self.failure else "closed")
+
+    def sync_failed(self, error: OSError) -> None:
+        """Take notice, on the loop, that the disk did not keep what the kernel took."""
+        if self._strict:
+            with suppress(Ended):
+                self._failed(error, 0)
+            if self.failure is not None:
+                self.on_failure(self.failure)
+        else:
+            self._report("recording.sync_failed", "failed", error)
+
+    def _go_on(self, write: Callable[[RecordingWriter], None], size: int, at: float) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self._writer is None:
+            self._missing += size
+            return
+        try:
+            if self._missing:
+                self._writer.marker(f"recording gap: {self._missing} bytes are missing", at)
+                self._missing = 0
+            write(self._writer)
+        except OSError as error:
+            self._failed(error, size)
+            return
+        if self._gap:
+            self._report("recording.resumed", "ok", None, missing=self._gap)
+            self._gap = 0
+
+    def _failed(self, error: OSError, size: int) -> None:
+        if self._strict:
+            if self.failure is None:
+                self.failure = Ended(
+                    "recording.failed", f"Recording failed: {reason(error)}. Session ended by policy.", str(error)
+                )
+                self._report("recording.failed", "failed", error)
+            raise self.failure from error
+        if not self._gap:
+            self._report("recording.gap", "failed", error)
+        self._missing += max(1, size)
+        self._gap += max(1, size)
+
+    def _report(self, code: str, result: str, error: OSError | None, **data: object) -> None:
+        why = reason(error) if error is not None else ""
+        self._recorder.report(self._subject, code, result, why, dict(data))
+
+
+class Recorder:
+    """Opens recordings and keeps all of them durable with one tick. `report` takes audit events and must not block."""
+
+    def __init__(
+        self,
+        recordings: Recordings,
+        clock: Clock,
+        report: Report,
+        *,
+        low_water_bytes: int = LOW_WATER_BYTES,
+        low_water_share: float = LOW_WATER_SHARE,
+    ) -> None:
+        self._recordings = recordings
+        self._clock = clock
+        self._emit = report
+        self._low_water = (low_water_bytes, low_water_share)
+        self._open: set[Recording] = set()
+        self._stopped = asyncio.Event()
+
+    async def open(self, subject: Subject, terms: Terms) -> Recording:
+        """Return a new recording. Strict: `Unavailable` when there is no room or it cannot be made, so no session."""
+        strict = terms.recording != BEST_EFFORT
+        writer: RecordingWriter | None = None
+        try:
+            writer = await asyncio.to_thread(self._create, subject)
+        except OSError as error:
+            self.report(subject, "recording.failed", "failed", reason(error), {})
+            if strict:
+                raise Unavailable("recording.failed", f"Recording refused: {reason(error)}.", str(error)) from error
+        except Unavailable as error:
+            self.report(subject, error.code, "denied" if strict else "failed", error.public, {})
+            if strict:
+                raise
+            with suppress(OSError):
+                writer = await asyncio.to_thread(self._create, subject, check_room=False)
+        recording = Recording(self, writer, subject, terms.recording)
+        self._open.add(recording)
+        return recording
+
+    def _create(self, subject: Subject, *, check_room: bool = True) -> RecordingWriter:
+        if check_room:
+            self.check_room()
+        started_at = self._clock.now()
+        fields = header(
+            size=subject.size,
+            term=subject.term,
+            started_at=started_at,
+            session=subject.session,
+            user=subject.user,
+            endpoint=subject.endpoint,
+            login=subject.login,
+            command=subject.command,
+            title=f"{subject.user} on {subject.endpoint} as {subject.login}",
+            tags=subject.tags,
+        )
+        return self._recordings.create(subject.session, fields, started_at, self._clock.monotonic())
+
+    def check_room(self) -> None:
+        """Raise `Unavailable` (`recording.low_water`) when too little space is left to start something."""
+        free, total = self._recordings.free()
+        least = max(self._low_water[0], int(total * self._low_water[1]))
+        if free < least:
+            raise Unavailable(
+                "recording.low_water",
+                f"Recording refused: only {_amount(free)} free in the recordings folder, {_amount(least)} must stay free. "
+                "Ask an admin to make room.",
+            )
+
+    async def recover(self) -> Sequence[str]:
+        """Close what a crash left open, as interrupted; return the sessions' ids. Call it before the doors open."""
+        ids = await asyncio.to_thread(self._recordings.unfinished)
+        closed = []
+        for session_id in ids:
+            try:
+                await asyncio.to_thread(self._recordings.close_interrupted, session_id)
+                closed.append(session_id)
+                result, why = "ok", ""
+            except OSError as error:
+                result, why = "failed", reason(error)
+            self._emit(
+                AuditEvent("recording.interrupted", self._clock.now(), session=session_id, result=result, reason=why)
+            )
+        return closed
+
+    async def run(self) -> None:
+        """Force all casts to the disk each second, in a thread, until `stop`. To be spawned once."""
+        while not self._stopped.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), SYNC_SECONDS)
+            await self.sync()
+        await self.sync()
+
+    async def sync(self) -> None:
+        """Force what changed to the disk now."""
+        wanted = [recording for recording in self._open if recording.writer and recording.writer.changed]
+        if not wanted:
+            return
+        for recording, error in zip(wanted, await asyncio.to_thread(_sync_all, wanted), strict=True):
+            if error is not None:
+                recording.sync_failed(error)
+
+    def stop(self) -> None:
+        """End `run` after a last sync."""
+        self._stopped.set()
+
+    def append_side(self, session_id: str, name: str, data: bytes) -> None:
+        """Append to a recording's side file; called in a thread."""
+        self._recordings.append_side(session_id, name, data)
+
+    def forget(self, recording: Recording) -> None:
+        """Stop syncing a recording; it closes itself durably."""
+        self._open.discard(recording)
+
+    def report(self, subject: Subject, code: str, result: str, why: str, data: dict[str, object]) -> None:
+        """Audit something about a recording."""
+        self._emit(
+            AuditEvent(
+                code, self._clock.now(), subject.user, subject.source, subject.endpoint, subject.session, result, why, data
+            )
+        )
+
+
+def _sync_all(recordings: Sequence[Recording]) -> list[OSError | None]:
+    return [recording.sync() for recording in recordings]
+
+
+def _nobody(_: Ended) -> None:
+    return
+
+
+def reason(error: OSError) -> str:
+    """Return the system's words for an error, as they fit into a sentence."""
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()
+
+
+def _amount(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size >> 20} MiB"

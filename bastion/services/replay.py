@@ -1,0 +1,86 @@
+"""Brings a recording to a person: as a cast file, as a transcript, or played on their terminal.
+
+Never loads a recording whole, and never lets what an endpoint wrote reach a terminal as it is. Who may see which
+recording is decided by whoever calls this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from bastion.core.errors import Invalid
+from bastion.core.recording.convert import to_v2
+from bastion.core.recording.reader import read
+from bastion.core.recording.transcript import transcript
+from bastion.core.terminal.caps import Caps
+from bastion.services.console import Console
+from bastion.services.indexing import Index
+from bastion.services.player import Player
+from bastion.services.ports import Clock, Recordings
+from bastion.services.stage import Stage
+from bastion.services.tape import Tape
+
+_LINES: Final = 500  # of a converted cast or a transcript, made in one go beside the loop
+
+
+class Replay:
+    """The auditor's door to recordings."""
+
+    def __init__(self, recordings: Recordings, clock: Clock) -> None:
+        self._recordings = recordings
+        self._clock = clock
+
+    async def cast(self, session_id: str, console: Console, *, version: int = 3) -> None:
+        """Send the cast, v3 as it was recorded or converted to v2. `Missing`, `Corrupt`; `Invalid` on a terminal."""
+        if console.term:
+            raise Invalid(
+                "cast.terminal", "A cast is a file, not for a terminal: leave -t out and write it to one (`> session.cast`)."
+            )
+        if version not in (2, 3):
+            raise Invalid("cast.version", "Casts are given as version 2 or 3.")
+        chunks = await asyncio.to_thread(self._recordings.chunks, session_id)
+        await _send(console, chunks if version == 3 else _joined(to_v2(chunks)))
+
+    async def transcript(self, session_id: str, console: Console) -> None:
+        """Send the recording as plain lines with times and names."""
+        end = "\r\n" if console.term else "\n"
+        chunks = await asyncio.to_thread(self._recordings.chunks, session_id)
+        _, events, reader = await asyncio.to_thread(read, chunks)
+        await _send(console, _joined(f"{line}{end}".encode() for line in transcript(events)))
+        for note in reader.notes:
+            console.write_error(f"{note}{end}".encode())
+
+    async def play(self, session_id: str, console: Console, *, at: int = 0, speed: float = 1.0) -> None:
+        """Play from `at` (microseconds) until the person quits; a transcript where nothing can be drawn."""
+        caps = Caps.of(
+            console.term,
+            console.environment.get("COLORTERM", ""),
+            console.environment.get("LC_ALL") or console.environment.get("LC_CTYPE") or console.environment.get("LANG", ""),
+        )
+        if not console.term or not caps.full_screen:
+            await self.transcript(session_id, console)
+            return
+        tape = await Tape.open(self._recordings, session_id)
+        index = await asyncio.to_thread(Index, self._recordings, session_id, tape.header)
+        live = await asyncio.to_thread(self._recordings.is_live, session_id)
+        stage = Stage(tape, index)
+        await Player(console, caps, stage, self._clock, self._recordings, at=at, speed=speed, live=live).run()
+
+
+def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:
+    source = iter(lines)
+    while batch := b"".join(islice(source, _LINES)):
+        yield batch
+
+
+async def _send(console: Console, pieces: Iterator[bytes]) -> None:
+    """Write piece by piece, as fast as the person takes them; stop when they are gone."""
+    while console.is_open:
+        piece = await asyncio.to_thread(next, pieces, b"")
+        if not piece:
+            return
+        if not console.write(piece):
+            await console.drain()
