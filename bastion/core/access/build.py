@@ -79,9 +79,7 @@ def read_shape(model: type[M], document: Document, problems: Problems) -> M | No
     return None
 
 
-def _sentence(  # noqa: PLR0913, PLR0917 - the parts of pydantic's finding
-    root: type[BaseModel], path: Path, kind: str, got: object, message: str, context: dict[str, Any]
-) -> tuple[str, str]:
+def _sentence(root: type[BaseModel], path: Path, kind: str, got: object, message: str, context: dict[str, Any]) -> tuple[str, str]:  # noqa: PLR0913, PLR0917 - the parts of pydantic's finding
     """Return (code, what is wrong in a sentence) for one of pydantic's findings."""
     last = path[-1] if path else ""
     if kind == "extra_forbidden":

@@ -80,9 +80,7 @@ def decide(  # noqa: PLR0913 - all that a decision depends on, and nothing hidde
 
 def may(policy: Policy, identity: Identity, endpoint: Endpoint | None, actions: Iterable[str], at: float) -> frozenset[str]:
     """Return which of the actions are allowed, or would be once approved. Cheap: for menus and completion."""
-    return frozenset(
-        action for action in actions if decide(policy, identity, endpoint, action, at, explain=0).verdict is not Verdict.DENY
-    )
+    return frozenset(action for action in actions if decide(policy, identity, endpoint, action, at, explain=0).verdict is not Verdict.DENY)
 
 
 def permitted_logins(policy: Policy, identity: Identity, endpoint: Endpoint, action: str, at: float) -> tuple[str, ...]:

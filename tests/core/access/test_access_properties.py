@@ -101,9 +101,7 @@ SESSIONS = st.builds(
     approved=st.frozensets(st.sampled_from(["r0", "r1", "r2", "r3"])),
     running=st.booleans(),
 )
-QUESTIONS = st.tuples(
-    PEOPLE, ENDPOINTS, st.sampled_from(list(ACTIONS)), st.floats(1.7e9, 1.9e9), st.none() | st.just("root"), SESSIONS
-)
+QUESTIONS = st.tuples(PEOPLE, ENDPOINTS, st.sampled_from(list(ACTIONS)), st.floats(1.7e9, 1.9e9), st.none() | st.just("root"), SESSIONS)
 
 
 def made(entries: list[dict[str, Any]]) -> Policy:
@@ -165,9 +163,7 @@ def test_the_terms_are_those_of_every_granting_rule_at_its_strictest(entries: li
 
 @SOME
 @given(RULE_LISTS, QUESTIONS, st.randoms(use_true_random=False), st.integers(0, 6))
-def test_the_order_of_rules_and_files_does_not_matter(
-    entries: list[dict[str, Any]], question: Any, random: Any, cut: int
-) -> None:
+def test_the_order_of_rules_and_files_does_not_matter(entries: list[dict[str, Any]], question: Any, random: Any, cut: int) -> None:
     named = [{"name": f"r{number}"} | entry for number, entry in enumerate(entries)]
     shuffled = list(named)
     random.shuffle(shuffled)
@@ -220,7 +216,7 @@ def test_what_is_said_of_later_comes_true(entries: list[dict[str, Any]], questio
     st.none() | st.text(max_size=9),
     st.builds(SessionFacts, ticket=st.text(max_size=80), owner_id=st.text(max_size=3), owner=st.text(max_size=3)),
 )  # fmt: skip
-def test_a_decision_never_raises_and_explains_itself_in_visible_lines(  # noqa: PLR0913
+def test_a_decision_never_raises_and_explains_itself_in_visible_lines(
     entries: list[dict[str, Any]],
     who: Identity,
     endpoint: Endpoint,

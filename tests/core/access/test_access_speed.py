@@ -26,9 +26,7 @@ def milliseconds(ask_once: Callable[[], object]) -> float:
 
 
 def many(count: int, endpoints: Callable[[int], str]) -> Policy:
-    return policy(
-        *(rule(f"r{n}", endpoints=[endpoints(n)], logins=["deploy"]) for n in range(count)), deny("no", endpoints=["x*"])
-    )
+    return policy(*(rule(f"r{n}", endpoints=[endpoints(n)], logins=["deploy"]) for n in range(count)), deny("no", endpoints=["x*"]))
 
 
 def test_sixty_rules_are_decided_and_wholly_explained_in_half_a_millisecond() -> None:
