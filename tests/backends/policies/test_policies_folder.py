@@ -13,11 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bastion.backends.policies.document as document_module
-from bastion.backends.policies import PolicyFolder, load_cases, load_policy
+from bastion.backends.policies import PolicyFolder, load_cases, load_policy, run_folder
 from bastion.backends.policies.document import MAX_BYTES, read_document
 from bastion.core.access.actions import ACTIONS, expand
 from bastion.core.access.build import build
-from bastion.core.access.cases import run_cases
 from bastion.core.access.decide import decide
 from bastion.core.access.decision import SessionFacts
 from bastion.core.access.endpoint import Endpoint, Login
@@ -256,11 +255,21 @@ def test_the_shipped_policy_gives_each_role_exactly_this(role: str) -> None:
 
 @pytest.mark.parametrize("folder", [SHIPPED, *sorted((SHIPPED / "examples").iterdir())], ids=lambda path: path.name)
 def test_each_policy_that_is_shipped_is_valid_and_does_what_its_cases_say(folder: Path) -> None:
-    policy, warnings = load_policy(folder)
-    assert warnings == []
-    results = run_cases(policy, load_cases(folder))
-    assert len(results) >= 8
-    assert [str(result) for result in results if not result.passed] == []
+    assert load_policy(folder)[1] == []
+    assert len(load_cases(folder)) >= 8
+    assert run_folder(folder) == []
+
+
+def test_a_case_that_fails_is_told_with_its_line(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    (tmp_path / "tests").mkdir()
+    case = write(tmp_path / "tests", "cases:\n  - {name: bob connects, user: bob, action: connect, endpoint: web01, expect: allow}\n")
+    assert run_folder(tmp_path) == [f"{case}:2: bob connects: wanted allow, got deny: No rule allows connect on web01 for bob."]
+
+
+def test_a_policy_without_cases_does_not_pass_for_tested(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    assert run_folder(tmp_path) == [f"{tmp_path}/tests: there are no cases (*.yaml), so nothing is tested"]
 
 
 def test_a_folder_without_cases_has_none(tmp_path: Path) -> None:
