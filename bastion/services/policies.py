@@ -85,7 +85,7 @@ class Policies:
             except Misconfigured as error:
                 self.last = Reload(self.epoch, changed=False, refused=error)
             else:
-                changed = policy != self._policy
+                changed = await asyncio.to_thread(policy.__ne__, self._policy)  # thousands of rules: not on the loop
                 self._policy = policy  # also when it means the same: its lines may have moved
                 self.epoch += changed
                 self.last = Reload(self.epoch, changed, tuple(warnings))

@@ -38,6 +38,8 @@ from bastion.core.values import NAME
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
+File = tuple[Document, FileModel, list[RuleModel]]
+
 _GROUP = 256  # a directory's group name (a DN is longer than a user name)
 
 _KINDS = {
@@ -53,7 +55,7 @@ _KINDS = {
 def build(documents: Sequence[Document]) -> tuple[Policy, list[PolicyWarning]]:
     """Return the policy that the documents make together, and warnings. Raises `Misconfigured` (`policy.*`)."""
     problems = Problems()
-    files = [(document, file) for document in documents if (file := read_shape(FileModel, document, problems)) is not None]
+    files = [file for document in documents if (file := _file(document, problems)) is not None]
     problems.raise_if_any()
     defaults = _defaults(files, problems)
     roles = _roles(files, problems)
@@ -66,26 +68,44 @@ def build(documents: Sequence[Document]) -> tuple[Policy, list[PolicyWarning]]:
 # ---------------------------------------------------------------- shape
 
 
-def read_shape(model: type[M], document: Document, problems: Problems) -> M | None:
-    """Return the document in the model's shape, or None with every difference noted."""
+def read_shape(model: type[M], document: Document, problems: Problems, *, data: object = None, below: Path = ()) -> M | None:
+    """Return the document (or the `data` at the path `below`) in the model's shape, or None with every difference noted."""
     try:
-        return model.model_validate(document.data)
+        return model.model_validate(document.data if data is None else data)
     except ValidationError as error:
         # a misspelled key is often also a missing one; the misspelling is what to mend
         for found in sorted(error.errors(include_url=False), key=lambda one: one["type"] == "missing"):
-            path = tuple(found["loc"])
-            code, text = _sentence(model, path, found["type"], found.get("input"), found["msg"], found.get("ctx", {}))
+            path = (*below, *found["loc"])
+            near = _model_at(model, tuple(found["loc"])[:-1])
+            code, text = _sentence(path, near, found["type"], found.get("input"), found["msg"], found.get("ctx", {}))
             problems.add(code, document.place(path), text)
     return None
 
 
+def _file(document: Document, problems: Problems) -> File | None:
+    """Return a file in its shape. Rules are read one by one: thousands at once would hold up every other thread."""
+    data = document.data
+    listed = data.get("rules") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(listed, list):
+        file = read_shape(FileModel, document, problems)
+        return None if file is None else (document, file, file.rules)
+    file = read_shape(FileModel, document, problems, data=data | {"rules": []})
+    rules = []
+    for number, entry in enumerate(listed):
+        path: Path = ("rules", number)
+        if not isinstance(entry, dict):
+            problems.add("wrong_type", document.place(path), f"{_where(path)} must be keys with values, not {_said(entry)}")
+        elif (rule := read_shape(RuleModel, document, problems, data=entry, below=path)) is not None:
+            rules.append(rule)
+    return None if file is None else (document, file, rules)
+
+
 def _sentence(  # noqa: PLR0913, PLR0917 - the parts of pydantic's finding
-    root: type[BaseModel], path: Path, kind: str, got: object, message: str, context: dict[str, Any]
+    path: Path, model: type[BaseModel] | None, kind: str, got: object, message: str, context: dict[str, Any]
 ) -> tuple[str, str]:
-    """Return (code, what is wrong in a sentence) for one of pydantic's findings."""
+    """Return (code, what is wrong in a sentence) for one of pydantic's findings; `model` is the one around it."""
     last = path[-1] if path else ""
     if kind == "extra_forbidden":
-        model = _model_at(root, path[:-1])
         known = list(model.model_fields) if model else []
         return "unknown_key", f"unknown key '{shown(last)}' in {_where(path[:-1])}{did_you_mean(str(last), known)}"
     if kind == "missing":
@@ -147,10 +167,10 @@ def _refuser(problems: Problems, document: Document, path: Path, what: str) -> C
     return refuse
 
 
-def _defaults(files: Iterable[tuple[Document, FileModel]], problems: Problems) -> Terms:
+def _defaults(files: Iterable[File], problems: Problems) -> Terms:
     first: Place | None = None
     terms = Terms()
-    for document, file in files:
+    for document, file, _ in files:
         if file.defaults is None:
             continue
         place = document.place(("defaults",))
@@ -162,9 +182,9 @@ def _defaults(files: Iterable[tuple[Document, FileModel]], problems: Problems) -
     return terms
 
 
-def _roles(files: Iterable[tuple[Document, FileModel]], problems: Problems) -> dict[str, Role]:
+def _roles(files: Iterable[File], problems: Problems) -> dict[str, Role]:
     roles: dict[str, Role] = {}
-    for document, file in files:
+    for document, file, _ in files:
         for name, model in file.roles.items():
             place = document.place(("roles", name))
             if name in roles:
@@ -201,11 +221,11 @@ class _Known:
     terms: dict[Terms, Terms] = field(default_factory=dict)
 
 
-def _rules(files: Iterable[tuple[Document, FileModel]], known: _Known) -> list[Rule]:
+def _rules(files: Iterable[File], known: _Known) -> list[Rule]:
     seen: dict[str, Place] = {}
     rules = []
-    for document, file in files:
-        for number, model in enumerate(file.rules):
+    for document, _, models in files:
+        for number, model in enumerate(models):
             path: Path = ("rules", number)
             place = document.place((*path, "name"))
             if not NAME.fullmatch(model.name):

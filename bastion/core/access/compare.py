@@ -66,13 +66,9 @@ def compare(  # noqa: PLR0913 - two policies and the world they are asked about
     machines = _gather(endpoints, _sorter((old, new)))
     for same_people in alike:
         for same_machines in machines:
-            for action, login, before, after, rule in _differences(
-                old, new, same_people[0], same_machines[0], there, at, session
-            ):
+            for action, login, before, after, rule in _differences(old, new, same_people[0], same_machines[0], there, at, session):
                 found += [
-                    Change(one.name, machine.name, login, action, before, after, rule)
-                    for one in same_people
-                    for machine in same_machines
+                    Change(one.name, machine.name, login, action, before, after, rule) for one in same_people for machine in same_machines
                 ]
         for action, _, before, after, rule in _differences(old, new, same_people[0], None, elsewhere, at, session):
             found += [Change(one.name, "", "", action, before, after, rule) for one in same_people]
@@ -105,9 +101,7 @@ def _kind(who: Identity, policies: Iterable[Policy], users: frozenset[str]) -> t
 
 def _sorter(policies: Iterable[Policy]) -> Callable[[Endpoint], Hashable]:
     """Return what gives, for an endpoint, all that rules can tell of it."""
-    selectors: list[Selector] = list(
-        {one.text: one for policy in policies for rule in policy.rules for one in rule.selectors}.values()
-    )
+    selectors: list[Selector] = list({one.text: one for policy in policies for rule in policy.rules for one in rule.selectors}.values())
 
     def kind(endpoint: Endpoint) -> Hashable:
         return tuple(one.matches(endpoint) for one in selectors), tuple(login.name for login in endpoint.logins)

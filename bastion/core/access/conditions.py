@@ -21,6 +21,7 @@ from bastion.core.identity import Identity
 FACTOR_KINDS: Final = ("publickey", "certificate", "password", "totp", "browser")
 """What a login can have proven (`Factor.kind`)."""
 
+_LONG_AGO: Final = 1e9  # seconds; an age beyond this is a mistake, not an age
 _SKEW: Final = 5.0  # seconds; a factor proven "later than now" by more means that the clock was turned back
 
 
@@ -145,7 +146,7 @@ class Fresh:
         """Return what was proven, and how long ago."""
         found = [
             f"{shown(factor.kind)} {show_duration(age)} ago"
-            if 0 <= (age := facts.at - factor.at) < 1e9
+            if 0 <= (age := facts.at - factor.at) < _LONG_AGO
             else f"{shown(factor.kind)} at another time"
             for factor in facts.identity.factors[:8]
         ]

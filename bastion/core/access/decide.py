@@ -80,9 +80,7 @@ def decide(  # noqa: PLR0913 - all that a decision depends on, and nothing hidde
 
 def may(policy: Policy, identity: Identity, endpoint: Endpoint | None, actions: Iterable[str], at: float) -> frozenset[str]:
     """Return which of the actions are allowed, or would be once approved. Cheap: for menus and completion."""
-    return frozenset(
-        action for action in actions if decide(policy, identity, endpoint, action, at, explain=0).verdict is not Verdict.DENY
-    )
+    return frozenset(action for action in actions if decide(policy, identity, endpoint, action, at, explain=0).verdict is not Verdict.DENY)
 
 
 def permitted_logins(policy: Policy, identity: Identity, endpoint: Endpoint, action: str, at: float) -> tuple[str, ...]:
@@ -116,7 +114,7 @@ def _granted(policy: Policy, granting: list[Rule], facts: Facts) -> Decision:
 
 
 def _defaulted(found: Fit, facts: Facts) -> Decision:
-    reason = f"No rule allows {_what(facts)} for {facts.identity.name}."
+    reason = f"No rule allows {_what(facts)} for {shown(facts.identity.name)}."
     if nearly := found.nearly:
         nearest = min(nearly, key=lambda rule: (gaps(rule, facts), rule.name))
         failed = [condition for condition in _conditions(nearest, facts, _Got(facts), about=True) if not condition.holds]
@@ -129,7 +127,7 @@ def _what(facts: Facts) -> str:
     if facts.endpoint is None:
         return facts.action
     login = f" as {shown(facts.login)}" if facts.login and ACTIONS[facts.action].dials else ""
-    return f"{facts.action} on {facts.endpoint.name}{login}"
+    return f"{facts.action} on {shown(facts.endpoint.name)}{login}"
 
 
 # ---------------------------------------------------------------- explanations
@@ -141,12 +139,13 @@ class _Got:
     __slots__ = ("endpoint", "login", "who")
 
     def __init__(self, facts: Facts) -> None:
-        self.who = f"{facts.identity.name} ({', '.join(sorted(facts.roles)) or 'no role'})"
+        # names come from stores and directories, so they are shown as carefully as anything else
+        self.who = f"{shown(facts.identity.name)} ({shown(', '.join(sorted(facts.roles)), 200) or 'no role'})"
         self.login = shown(facts.login) if facts.login else "no login"
         self.endpoint = "no endpoint"
         if facts.endpoint is not None:
             labels = ", ".join(f"{key}={value}" for key, value in facts.endpoint.labels[:8])
-            self.endpoint = f"{facts.endpoint.name} ({shown(labels)})" if labels else facts.endpoint.name
+            self.endpoint = shown(facts.endpoint.name) + (f" ({shown(labels, 200)})" if labels else "")
 
 
 def _considered(policy: Policy, facts: Facts, found: Fit, limit: int | None) -> tuple[tuple[Considered, ...], int]:

@@ -62,9 +62,7 @@ def read_login(text: str, refuse: Callable[[str], None]) -> Glob | None:
     return None
 
 
-def read_checks(  # noqa: C901 - one line for each condition there is
-    when: WhenModel | None, refuse: Callable[[str, str], None]
-) -> tuple[Check, ...]:
+def read_checks(when: WhenModel | None, refuse: Callable[[str, str], None]) -> tuple[Check, ...]:  # noqa: C901 - one line for each condition there is
     """Return the conditions of a rule in the order in which they are explained; `refuse(key, sentence)` for bad ones."""
     if when is None:
         return ()
@@ -136,9 +134,7 @@ def read_approval(said: ApprovalModel | None, rule: str, refuse: Callable[[str, 
     else:
         if not seconds:
             refuse("valid", "an approval that lasts no time is none")
-    needed = tuple(
-        ApprovalLevel(level.count, tuple(sorted(set(level.by))), tuple(sorted(set(level.users)))) for _, level in levels
-    )
+    needed = tuple(ApprovalLevel(level.count, tuple(sorted(set(level.by))), tuple(sorted(set(level.users)))) for _, level in levels)
     return ApprovalNeed(rule, needed, seconds, said.watched)
 
 

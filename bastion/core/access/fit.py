@@ -47,8 +47,8 @@ def fit(policy: Policy, facts: Facts) -> Fit:
     """Sort the rules that concern the question."""
     found = Fit()
     for rule in policy.candidates(facts.action, facts.identity.name, facts.roles, facts.endpoint):
-        if rule.selects(facts.endpoint):
-            if _applies(rule, facts):
+        if rule.everywhere or rule.selects(facts.endpoint):
+            if not (rule.logins or rule.checks) or _applies(rule, facts):
                 (found.granting if rule.allows else found.denying).append(rule)
             else:
                 found.near.append(rule)

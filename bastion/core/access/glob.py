@@ -63,9 +63,7 @@ class Form:
         return _match(tuple(self.text.split("*")), text, _has_form, _find_form)
 
 
-def _match(
-    pieces: tuple[str, ...], text: str, fits: Callable[[str, str, int], bool], find: Callable[[str, str, int, int], int]
-) -> bool:
+def _match(pieces: tuple[str, ...], text: str, fits: Callable[[str, str, int], bool], find: Callable[[str, str, int, int], int]) -> bool:
     """Match what stands between the stars: first and last at the ends, the others at the leftmost place in turn."""
     if len(pieces) == 1:
         return len(text) == len(pieces[0]) and fits(text, pieces[0], 0)

@@ -21,7 +21,9 @@ Span = tuple[float, float]
 """From (included) until (not included), in seconds since the epoch."""
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_DAY_MINUTES: Final = 24 * 60
+_HOUR_MINUTES: Final = 60
+_DAY_MINUTES: Final = 24 * _HOUR_MINUTES
+_YEARS: Final = range(1971, 9000)  # what instants and every zone's rules can say
 _LATEST: Final = 250_000_000_000.0  # year 9892: beyond that calendars end
 _WEEKLY: Final = re.compile(r"([a-z,-]{3,40}) +([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2}) +([A-Za-z0-9_+/-]{1,64})")
 _MOMENT: Final = r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?: ([0-9]{2}):([0-9]{2}))?"
@@ -169,8 +171,8 @@ def _days(text: str) -> frozenset[int]:
 
 
 def _minutes(hours: str, minutes: str) -> int:
-    value = int(hours) * 60 + int(minutes)
-    if int(minutes) > 59 or value > _DAY_MINUTES:
+    value = int(hours) * _HOUR_MINUTES + int(minutes)
+    if int(minutes) >= _HOUR_MINUTES or value > _DAY_MINUTES:
         raise ValueError(f"{hours}:{minutes} is not a time of day")
     return value
 
@@ -180,6 +182,6 @@ def _moment(year: str, month: str, day: str, hour: str, minute: str, zone: ZoneI
         there = date(int(year), int(month), int(day))
     except ValueError as error:
         raise ValueError(f"there is no day {year}-{month}-{day}") from error
-    if not 1970 < there.year < 9000:
+    if there.year not in _YEARS:
         raise ValueError(f"the year {year} is out of reach")
     return instant(there, _minutes(hour, minute), zone)

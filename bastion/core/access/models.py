@@ -58,17 +58,11 @@ class FactorModel(Shape):
 class WhenModel(Shape):
     """Conditions; all of them must hold."""
 
-    hours: _FEW | None = Field(
-        None, description="weekly windows, like mon-fri 08:00-17:00 Europe/Berlin; one of them must be open"
-    )
-    dates: _FEW | None = Field(
-        None, description="like 2026-12-01..2026-12-24 Europe/Berlin, or with times; one of them must be now"
-    )
+    hours: _FEW | None = Field(None, description="weekly windows, like mon-fri 08:00-17:00 Europe/Berlin; one of them must be open")
+    dates: _FEW | None = Field(None, description="like 2026-12-01..2026-12-24 Europe/Berlin, or with times; one of them must be now")
     sources: _FEW | None = Field(None, description="networks the person comes from, like 10.0.0.0/8")
     factor: FactorModel | None = Field(None, description="a fresh proof of who they are, asked when a session starts")
-    ticket: str | None = Field(
-        None, description="form of the ticket number they give: # digit, @ letter, ? one, * any characters"
-    )
+    ticket: str | None = Field(None, description="form of the ticket number they give: # digit, @ letter, ? one, * any characters")
     owner_roles: _FEW | None = Field(None, description="only sessions whose owner has one of these roles")
     invited: bool | None = Field(None, description="true: only sessions one was invited to")
     own: bool | None = Field(None, description="true: only one's own sessions and recordings; false: only those of others")
@@ -85,9 +79,7 @@ class LevelModel(Shape):
 class ApprovalModel(LevelModel):
     """What must be approved first. Either by/users/count, or several levels one after the other."""
 
-    levels: list[LevelModel] | None = Field(
-        None, max_length=5, description="instead of by, users and count: one level after the other"
-    )
+    levels: list[LevelModel] | None = Field(None, max_length=5, description="instead of by, users and count: one level after the other")
     valid: str = Field("8h", description="how long an approval lasts from its first use")
     watched: bool = Field(default=False, description="true: only while an approver looks on")
 

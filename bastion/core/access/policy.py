@@ -19,6 +19,7 @@ from bastion.core.identity import Identity
 
 NOWHERE: Final = Place("", 0)
 EVERYBODY: Final = "*"
+_LISTED: Final = 8  # names of a list that an explanation spells out
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,8 @@ class Rule:
 
 
 def _one_of(words: list[str]) -> str:
-    return ", ".join(words[:8]) + (f" or {len(words) - 8} more" if len(words) > 8 else "")
+    more = len(words) - _LISTED
+    return ", ".join(words[:_LISTED]) + (f" or {more} more" if more > 0 else "")
 
 
 Numbered = tuple[int, Rule]

@@ -13,6 +13,7 @@ Path = tuple[str | int, ...]
 """The way to a value in a document: keys and list positions."""
 
 _SHOWN = 64  # longest piece of a file, or of what a person typed, that is quoted back
+_LISTED = 30  # names one can choose from that are listed
 _PROBLEMS = 100  # more lines than this help nobody
 
 
@@ -89,4 +90,4 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
         return f"; did you mean {near[0]!r}?"
     if not names:
         return ""
-    return "; known: " + ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
+    return "; known: " + ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")

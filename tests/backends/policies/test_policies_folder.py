@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bastion.backends.policies.document as document_module
-from bastion.backends.policies import PolicyFolder, load_policy
+from bastion.backends.policies import PolicyFolder, load_cases, load_policy, run_folder
 from bastion.backends.policies.document import MAX_BYTES, read_document
 from bastion.core.access.actions import ACTIONS, expand
 from bastion.core.access.build import build
@@ -78,6 +79,18 @@ def refused(folder: Path) -> Misconfigured:
     return caught.value
 
 
+def assert_policy_or_one_line(load: Callable[[], object]) -> None:
+    found = None
+    try:
+        load()
+    except Misconfigured as error:
+        found = error
+    if found is not None:
+        assert found.code.startswith("policy.")
+        assert found.public.startswith("p.yaml:")
+        assert found.public.isprintable()
+
+
 @pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
 @pytest.mark.parametrize("what", BAD)
 def test_a_bad_file_is_refused_with_its_line_by_both_parsers(
@@ -140,8 +153,9 @@ def test_subfolders_and_hidden_files_are_not_read_and_yml_is_warned_of(tmp_path:
 
 
 def test_all_files_of_the_folder_make_one_policy(tmp_path: Path) -> None:
-    write(tmp_path, GOOD.split("rules:")[0], "roles.yaml")
-    write(tmp_path, "rules:" + GOOD.split("rules:")[1], "a-rules.yaml")
+    roles, rules = GOOD.split("rules:")
+    write(tmp_path, roles, "roles.yaml")
+    write(tmp_path, "rules:" + rules, "a-rules.yaml")
     policy, warnings = load_policy(tmp_path)
     assert not warnings
     assert str(policy.rules[0].place) == f"{tmp_path}/a-rules.yaml:2"
@@ -201,23 +215,14 @@ def test_ten_thousand_rules_load_in_seconds(tmp_path: Path) -> None:
 @settings(max_examples=max(1, int(300 * FUZZ)), deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.text("abr:ules-[]{}#&*!|>'\"%@`?,\n \t", max_size=80).map(str.encode)))
 def test_any_bytes_make_a_document_or_one_clear_line(raw: bytes) -> None:
-    try:
-        read_document("p.yaml", raw)
-    except Misconfigured as error:
-        assert error.code.startswith("policy.")
-        assert error.public.startswith("p.yaml:")
-        assert error.public.isprintable()
+    assert_policy_or_one_line(lambda: read_document("p.yaml", raw))
 
 
 @settings(max_examples=max(1, int(150 * FUZZ)), deadline=None)
 @given(st.integers(0, len(GOOD)), st.integers(0, len(GOOD)), st.text(max_size=4))
 def test_a_good_file_with_any_piece_cut_or_changed_is_a_policy_or_one_clear_line(start: int, end: int, piece: str) -> None:
     raw = (GOOD[: min(start, end)] + piece + GOOD[max(start, end) :]).encode(errors="replace")
-    try:
-        build([read_document("p.yaml", raw)])
-    except Misconfigured as error:
-        assert error.public.startswith("p.yaml:")
-        assert error.public.isprintable()
+    assert_policy_or_one_line(lambda: build([read_document("p.yaml", raw)]))
 
 
 # ---------------------------------------------------------------- what is shipped
@@ -244,7 +249,34 @@ def test_the_shipped_policy_gives_each_role_exactly_this(role: str) -> None:
     who = Identity("u", "alice", (role,), "10.0.0.1", ())
     endpoint = Endpoint("e", "web01", logins=(Login("root", "key"),))
     assert {action for action in ACTIONS if decide(policy, who, endpoint, action, 0.0).allowed} == MAY[role]
-    invited = {
-        action for action in ACTIONS if decide(policy, who, endpoint, action, 0.0, session=SessionFacts(invited=True)).allowed
-    }
+    invited = {action for action in ACTIONS if decide(policy, who, endpoint, action, 0.0, session=SessionFacts(invited=True)).allowed}
     assert invited - MAY[role] == ({"join", "control"} - MAY[role] if role in {"engineer", "supervisor"} else set())
+
+
+@pytest.mark.parametrize("folder", [SHIPPED, *sorted((SHIPPED / "examples").iterdir())], ids=lambda path: path.name)
+def test_each_policy_that_is_shipped_is_valid_and_does_what_its_cases_say(folder: Path) -> None:
+    assert load_policy(folder)[1] == []
+    assert len(load_cases(folder)) >= 8
+    assert run_folder(folder) == []
+
+
+def test_a_case_that_fails_is_told_with_its_line(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    (tmp_path / "tests").mkdir()
+    case = write(tmp_path / "tests", "cases:\n  - {name: bob connects, user: bob, action: connect, endpoint: web01, expect: allow}\n")
+    assert run_folder(tmp_path) == [f"{case}:2: bob connects: wanted allow, got deny: No rule allows connect on web01 for bob."]
+
+
+def test_a_policy_without_cases_does_not_pass_for_tested(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    assert run_folder(tmp_path) == [f"{tmp_path}/tests: there are no cases (*.yaml), so nothing is tested"]
+
+
+def test_a_folder_without_cases_has_none(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    assert load_cases(tmp_path) == []
+    (tmp_path / "tests").mkdir()
+    assert load_cases(tmp_path) == []
+    write(tmp_path / "tests", "cases: [{nme: x}]\n")
+    with pytest.raises(Misconfigured, match=r"tests/p\.yaml:1: unknown key 'nme' in cases\[1\]; did you mean 'name'\?"):
+        load_cases(tmp_path)

@@ -23,9 +23,7 @@ ALICE = Identity("u-alice", "alice", ("engineer",), "10.1.2.3", ())
 BOB = Identity("u-bob", "bob", ("supervisor",), "10.1.2.4", ())
 MALLORY = Identity("u-mallory", "mallory", (), "192.0.2.66", ())
 
-WEB01 = Endpoint(
-    "e1", "web01", logins=(Login("deploy", "key"), Login("root", "key")), labels=(("env", "prod"), ("site", "north"))
-)
+WEB01 = Endpoint("e1", "web01", logins=(Login("deploy", "key"), Login("root", "key")), labels=(("env", "prod"), ("site", "north")))
 DB01 = Endpoint("e2", "db01", logins=(Login("postgres", "key"),), labels=(("env", "test"),))
 
 
@@ -65,8 +63,6 @@ def refused(*rules: dict[str, Any], **more: Any) -> Misconfigured:
     return caught.value
 
 
-def ask(
-    where: Policy, who: Identity = ALICE, endpoint: Endpoint | None = WEB01, action: str = "connect", **more: Any
-) -> Decision:
+def ask(where: Policy, who: Identity = ALICE, endpoint: Endpoint | None = WEB01, action: str = "connect", **more: Any) -> Decision:
     """Ask the policy, now."""
     return decide(where, who, endpoint, action, more.pop("at", NOW), **more)
