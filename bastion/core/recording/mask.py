@@ -19,6 +19,8 @@ SHORTEST: Final = 6
 LONGEST: Final = 256
 """Longer ones are looked for in pieces; it bounds what may be held back, and the work at the end of a chunk."""
 
+_FEW: Final = 8
+
 
 def _pieces(secret: bytes) -> Iterable[bytes]:
     """Yield what to look for: each line on its own, since terminals turn line ends into CR LF."""
@@ -37,6 +39,7 @@ class Mask:
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
         wanted = sorted({piece for secret in secrets for piece in _pieces(secret)}, key=len, reverse=True)
+        self._wanted = wanted
         self._pattern = re.compile(b"|".join(map(re.escape, wanted))) if wanted else None
         self._beginnings = {piece[:size] for piece in wanted for size in range(1, len(piece))}
         self._reach = len(wanted[0]) - 1 if wanted else 0
@@ -52,10 +55,9 @@ class Mask:
 
     def feed(self, data: bytes) -> bytes:
         """Return the output that may be recorded now."""
-        pattern = self._pattern
-        if pattern is None:
+        if self._pattern is None:
             return data
-        if not self._held and not self._known and pattern.search(data) is None and not self._begins(data, 0):
+        if not self._held and not self._known and not self._has(data) and not self._begins(data, 0):
             return data  # the hot path: nothing here, and nothing can begin here
         return self._run(data, final=False)
 
@@ -89,6 +91,11 @@ class Mask:
         else:
             self._known, self._held = b"", text[hold:]
         return b"".join(out)
+
+    def _has(self, data: bytes) -> bool:
+        if len(self._wanted) <= _FEW:  # a search for one text is ten times as fast as a pattern of many
+            return any(secret in data for secret in self._wanted)
+        return self._pattern is not None and self._pattern.search(data) is not None
 
     def _begins(self, text: bytes, start: int) -> int:
         """Return how many bytes at the end of `text`, from `start` on, may be the beginning of a secret."""
