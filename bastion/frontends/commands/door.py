@@ -5,14 +5,17 @@ Never decides anything, and never shows a control character that came from outsi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from bastion.core.errors import Invalid
-from bastion.core.identity import Identity
-from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.output import Row, as_json, sentence, table
-from bastion.services.console import Console, ConsoleListener
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bastion.core.identity import Identity
+    from bastion.frontends.commands.desk import Desk
+    from bastion.services.console import Console, ConsoleListener
 
 MAX_INPUT: Final = 64 * 1024  # a key or a password on standard input; nobody's key is longer
 _MAX_ANSWER: Final = 64 * 1024
@@ -122,7 +125,7 @@ class Door:
     def handover(self) -> Console:
         """Return the console for a service that reads it itself; what was read too far comes first."""
         ahead, self._ahead = self._ahead, b""
-        return cast(Console, _Ahead(self.console, ahead)) if ahead else self.console
+        return cast("Console", _Ahead(self.console, ahead)) if ahead else self.console
 
     def _edit(self, answer: bytearray, byte: int, *, shown: bool) -> None:
         """Put one typed byte into the answer."""

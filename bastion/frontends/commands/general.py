@@ -5,21 +5,25 @@ Never decides who may; `connect` asks its service, which asks policy with the en
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from bastion.core.access.endpoint import Endpoint
 from bastion.core.errors import Denied, Invalid
 from bastion.core.text import safe_text
 from bastion.core.values import endpoint_name, login_name
 from bastion.frontends.commands.desk import visible_endpoints
-from bastion.frontends.commands.door import Door
 from bastion.frontends.commands.output import Row, as_json, facts, rfc3339, when
 from bastion.frontends.commands.verbs import ENDPOINT, SELF, Noun, Shown, json_option
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def fill(root: Noun) -> None:
+    from bastion.core.access.endpoint import Endpoint
+    from bastion.frontends.commands.door import Door
+
+
+def fill(root: Noun) -> None:  # noqa: C901, PLR0915
     """Put the verbs into the tree."""
 
     @root.verb("help", action=SELF, examples=["help", "help endpoint add"])

@@ -9,7 +9,8 @@ import asyncio
 import os
 import pwd
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+import tempfile
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
@@ -22,6 +23,8 @@ from bastion.frontends.commands.output import sentence
 from bastion.frontends.commands.verbs import Shown
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from bastion.core.access.decision import Decision
     from bastion.services.setup import Caller, Report
     from bastion.settings import Settings
@@ -35,7 +38,7 @@ _LOOPBACK: Final = ("127.", "::1", "localhost")
 class Link(Protocol):
     """The way to the running server: SSH on loopback with the operator's key."""
 
-    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001, PLR0913
+    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001
         """Run one command there and return its exit code. Raises `Unavailable` when no server answers.
 
         `argv` is quoted where it must be: it is sent joined by single spaces, as ssh does. Empty: no command.
@@ -60,7 +63,7 @@ class Host(Protocol):
     def test_policies(self, folder: Path) -> Sequence[str]:
         """Run the cases kept beside the policies; return what failed, one line each."""
 
-    async def explain(  # noqa: PLR0913 - a question has these parts
+    async def explain(  # noqa: PLR0913, PLR0917
         self, settings: Settings, user: str, endpoint: str | None, action: str, at: float | None, source: str
     ) -> tuple[Decision, float]:
         """Decide as the files and the database have it, without a server; return the decision and its time."""
@@ -100,7 +103,7 @@ class Local:
     params: dict[str, Any]
 
 
-def run_program(program: Program, argv: Sequence[str]) -> int:
+def run_program(program: Program, argv: Sequence[str]) -> int:  # noqa: PLR0911
     """Run the program; return its exit code. Never shows a traceback of an expected failure."""
     try:
         return _run(program, list(argv))
@@ -117,10 +120,22 @@ def run_program(program: Program, argv: Sequence[str]) -> int:
         return _INTERRUPTED
     except BrokenPipeError:
         return 0
+    except Exception as error:  # noqa: BLE001 - the last resort: one line for the person, the rest into a file
+        where = _write_down(error)
+        program.warn(f"bastion: something went wrong here, and it is ours: {type(error).__name__} (traceback in {where}).")
+        return INTERNAL
+
+
+def _write_down(error: Exception) -> str:
+    """Write a traceback into a file that only this user can read; return its name."""
+    handle, name = tempfile.mkstemp(prefix="bastion-", suffix=".txt")
+    with os.fdopen(handle, "w") as file:
+        file.write("".join(traceback.format_exception(error)))
+    return name
 
 
 def _run(program: Program, argv: list[str]) -> int:
-    from bastion.frontends.commands import host_local, host_remote  # noqa: PLC0415 - each is loaded only when needed
+    from bastion.frontends.commands import host_local  # noqa: PLC0415 - each part is loaded only when it is needed
 
     home, words = split_home(argv)
     if words[:1] == ["--help"] or words == ["help"]:
@@ -130,6 +145,8 @@ def _run(program: Program, argv: list[str]) -> int:
     if host_local.is_local(words):
         call = host_local.parse_local(words)
         return call.work(program, home, **call.params)
+    from bastion.frontends.commands import host_remote  # noqa: PLC0415
+
     return host_remote.run_remote(program, home, words)
 
 

@@ -6,22 +6,25 @@ Never decides: items come from policy's decisions, and what is chosen is decided
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.access.decision import Decision, Verdict
-from bastion.core.access.endpoint import Endpoint
 from bastion.core.errors import BastionError
 from bastion.core.keys import KeyDecoder
 from bastion.core.menu import Chosen, Menu, MenuItem, Quit, Redraw, Refresh, ToggleFavourite, plain_choose, plain_lines, update, view
 from bastion.core.terminal import fullscreen
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
-from bastion.core.terminal.grid import Grid
 from bastion.frontends.commands.desk import SessionView, visible_endpoints
 from bastion.frontends.commands.door import Door, Gone
 from bastion.frontends.commands.screen_events import ConsoleEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bastion.core.access.endpoint import Endpoint
+    from bastion.core.terminal.grid import Grid
 
 REFRESH_SECONDS: Final = 2.0
 """How often "who is on it now" is looked up."""
@@ -162,7 +165,7 @@ class _Screen:
         return self._door.console.size.columns, self._door.console.size.lines
 
 
-async def _turn(menu: Menu, items: Sequence[MenuItem], screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue) -> MenuItem | None:
+async def _turn(menu: Menu, items: Sequence[MenuItem], screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue) -> MenuItem | None:  # noqa: C901
     """Turn what happens into pictures, until something is chosen."""
     decoder = KeyDecoder()
     loop = asyncio.get_running_loop()

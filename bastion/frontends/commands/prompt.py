@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
@@ -18,26 +17,28 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.data_structures import Size as PromptSize
-from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input.base import Input
 from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.input.vt100_parser import Vt100Parser
-from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from bastion.core.text import safe_text
-from bastion.core.values import Size
 from bastion.frontends.commands.desk import visible_endpoints
-from bastion.frontends.commands.door import Door
 from bastion.frontends.commands.tree import root
 from bastion.frontends.commands.verbs import Shown
-from bastion.services.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+
+    from prompt_toolkit.document import Document
+    from prompt_toolkit.key_binding import KeyPress
+
+    from bastion.core.values import Size
+    from bastion.frontends.commands.door import Door
+    from bastion.services.console import Console
 
 MAX_LINE: Final = 64 * 1024
 _PEOPLE: Final = 200  # histories that are remembered; the one used longest ago goes first
@@ -128,11 +129,11 @@ class ConsoleInput(Input):
         return self._closed
 
     def raw_mode(self) -> AbstractContextManager[None]:
-        """The client's terminal is raw already."""
+        """Do nothing: the client's terminal is raw already."""
         return nullcontext()
 
     def cooked_mode(self) -> AbstractContextManager[None]:
-        """The client's terminal stays raw."""
+        """Do nothing: the client's terminal stays raw."""
         return nullcontext()
 
     @contextmanager
@@ -232,7 +233,7 @@ class Prompt:
         console = door.console
         self._input = ConsoleInput(console)
         self._output = Vt100_Output(
-            cast(TextIO, _Out(console)),
+            cast("TextIO", _Out(console)),
             lambda: PromptSize(rows=console.size.lines, columns=console.size.columns),
             term=console.term,
             default_color_depth=ColorDepth.DEPTH_4_BIT if door.colour else ColorDepth.DEPTH_1_BIT,
