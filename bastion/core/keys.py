@@ -2,6 +2,7 @@
 
 Never waits: an ESC that may begin a sequence is held until more bytes come or `flush` is called.
 """
+# ruff: noqa: PLR2004 - the numbers are bytes and code points; names would hide which
 
 from __future__ import annotations
 
@@ -90,7 +91,7 @@ class KeyDecoder:
         self._held = b""
         while rest:
             if self._paste is not None:
-                rest = self._in_paste(rest, keys)
+                rest = self._in_paste(rest, self._paste, keys)
             elif self._st:
                 self._st = False
                 rest = rest[1:] if rest[:1] == b"\\" else b"\x1b" + rest
@@ -141,7 +142,7 @@ class KeyDecoder:
 
     # ---- sequences ------------------------------------------------------------------------------
 
-    def _escape(self, data: bytes, keys: list[Key]) -> int:
+    def _escape(self, data: bytes, keys: list[Key]) -> int:  # noqa: PLR0911 - one per kind
         """Read one sequence; return its length, or 0 when more bytes must come."""
         self._utf8.reset()
         self._after_cr = False
@@ -233,20 +234,19 @@ class KeyDecoder:
                 return data[index + 1 :]
         return b""
 
-    def _in_paste(self, data: bytes, keys: list[Key]) -> bytes:
-        assert self._paste is not None
+    def _in_paste(self, data: bytes, paste: bytearray, keys: list[Key]) -> bytes:
         end = data.find(_PASTE_END)
         if end < 0:
             keep = next((n for n in range(5, 0, -1) if data.endswith(_PASTE_END[:n])), 0)
             self._held = data[len(data) - keep :]
             data = data[: len(data) - keep]
             self._pasted += len(data)
-            self._paste += data[: max(PASTE_LIMIT * 4 - len(self._paste), 0)]
+            paste += data[: max(PASTE_LIMIT * 4 - len(paste), 0)]
             if self._pasted > _LOST_PASTE:
                 self._paste, self._held = None, b""
             return b""
-        self._paste += data[: min(end, max(PASTE_LIMIT * 4 - len(self._paste), 0))]
-        text = self._paste.decode("utf-8", "ignore")[:PASTE_LIMIT]
+        paste += data[: min(end, max(PASTE_LIMIT * 4 - len(paste), 0))]
+        text = paste.decode("utf-8", "ignore")[:PASTE_LIMIT]
         self._paste = None
         keys.append(Key("paste", text))
         return data[end + len(_PASTE_END) :]

@@ -112,9 +112,7 @@ class Auditor:
         self._task = spawn("auditor", self._run())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Write what waits, once more at most; what cannot be written goes to the program's log."""
         self._stopping = True
         self._wake.set()
@@ -145,9 +143,7 @@ class Auditor:
     async def _write(self) -> bool:
         """Store one batch; return whether that worked."""
         if self._unreported:
-            self._queue.appendleft(
-                AuditEvent("audit.lost", self._clock.now(), result="failed", data={"count": self._unreported})
-            )
+            self._queue.appendleft(AuditEvent("audit.lost", self._clock.now(), result="failed", data={"count": self._unreported}))
             self._taken += 1
             self._flushes = [(upto + 1, done) for upto, done in self._flushes]
             self._unreported = 0
@@ -206,8 +202,7 @@ class Auditor:
         except Invalid as error:
             self._complain(f"audit event {event.code!a}: its data were left out: {error.detail or error.public}")
             kept = {
-                name: str(getattr(event, name))[:2000]
-                for name in ("code", "actor", "source", "subject", "session", "result", "reason")
+                name: str(getattr(event, name))[:2000] for name in ("code", "actor", "source", "subject", "session", "result", "reason")
             }
             at = event.at if isinstance(event.at, float | int) and abs(event.at) < 1e12 else self._clock.now()  # noqa: PLR2004
             return replace(event, at=at, data={"left_out": "data"}, **kept)

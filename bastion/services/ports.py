@@ -331,6 +331,10 @@ class RecordingWriter(Protocol):
         """Whether anything was written since the last `sync`."""
 
     @property
+    def author(self) -> str:
+        """Who typed the last input on file."""
+
+    @property
     def between_characters(self) -> bool:
         """Whether all output so far stands in events (no half character waits for its end)."""
 
@@ -353,8 +357,18 @@ class RecordingWriter(Protocol):
         """Append the exit event, note the state ("closed" or "failed") and close."""
 
 
+class SideReader(Protocol):
+    """A side file opened for reading at any place; it may grow meanwhile."""
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Return at most `size` bytes from `offset` (fewer at the end)."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
 class Recordings(Protocol):
-    """Where casts are kept (`YYYY/MM/DD/ID/`)."""
+    """Where casts are kept (`YYYY/MM/DD/ID/`), with side files that are named after what they hold."""
 
     def create(self, session_id: str, header: Mapping[str, object], started_at: float, at: float) -> RecordingWriter:
         """Open a new cast with that v3 header. `at`: the monotonic time that is its 0. `OSError` when it cannot be made."""
@@ -364,6 +378,18 @@ class Recordings(Protocol):
 
     def chunks(self, session_id: str, offset: int = 0) -> Iterator[bytes]:
         """Yield the cast's bytes from `offset`, as far as they are written. `Missing`; `Corrupt` when unreadable."""
+
+    def append_side(self, session_id: str, name: str, data: bytes) -> None:
+        """Append to a side file with one write; `OSError` when it cannot be."""
+
+    def cut_side(self, session_id: str, name: str, length: int) -> None:
+        """Cut a side file that was damaged behind `length`."""
+
+    def open_side(self, session_id: str, name: str) -> SideReader | None:
+        """Open a side file for reading; None when there is none."""
+
+    def is_live(self, session_id: str) -> bool:
+        """Return whether that session's cast is being written."""
 
     def unfinished(self) -> Sequence[str]:
         """Return ids of casts that a crash left open."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ from typing import Final
 from bastion.core.access.decision import Terms
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Ended, Unavailable
+from bastion.core.recording import keyframes, track
 from bastion.core.recording.asciicast import header
+from bastion.core.recording.keyframes import Due, Keyframe
+from bastion.core.recording.track import MARKER, Entry
 from bastion.core.values import Size
 from bastion.services.ports import Clock, Recordings, RecordingWriter
 
@@ -26,6 +30,7 @@ STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
 SYNC_SECONDS: Final = 1.0
 """A power cut may take this much and the time of one tick (SECURITY: at most 2 s)."""
+_SIDES: Final = 256  # side entries that wait for the tick; a disk that slow loses the oldest of them
 LOW_WATER_BYTES: Final = 1 << 30
 LOW_WATER_SHARE: Final = 0.05
 
@@ -62,6 +67,9 @@ class Recording:
         self.on_failure: Callable[[Ended], None] = _nobody
         """Called on the loop when a strict recording fails beside a call (`fdatasync`), so idle sessions end too."""
 
+        self._due = Due()
+        self._sides: deque[Keyframe | Entry] = deque(maxlen=_SIDES)  # for the side files, written by the tick
+
     @property
     def writer(self) -> RecordingWriter | None:
         """The cast, or None where best-effort could not open one."""
@@ -84,11 +92,32 @@ class Recording:
 
     def resize(self, size: Size, at: float) -> None:
         """Put a change of size on file. Strict: raises `Ended`."""
+        self._due.resized()
         self._go_on(lambda writer: writer.resize(size, at), 1, at)
 
-    def marker(self, text: str, at: float) -> None:
-        """Put a marker on file: join, leave, hand-over, pause. Strict: raises `Ended`."""
+    def marker(self, text: str, at: float, *, kind: str = MARKER, who: str = "") -> None:
+        """Put a marker on file, and who it is about into the participants track. Strict: raises `Ended`.
+
+        `kind`: "join", "leave", "control" (`who` holds the keyboard now, "" nobody), "pause", "resume"...
+        """
         self._go_on(lambda writer: writer.marker(text, at), 1, at)
+        if self._writer is not None:
+            self._sides.append(Entry(self._writer.time, kind, who, text))
+
+    @property
+    def keyframe_due(self) -> bool:
+        """Whether a keyframe is wanted now. Ask when the session's terminal has parsed all that was recorded."""
+        writer = self._writer
+        if writer is None or self._gap or self.failure is not None or not writer.between_characters:
+            return False
+        return self._due.now(writer.time, writer.length)
+
+    def keyframe(self, size: Size, screen: bytes) -> None:
+        """Keep the screen as it is after all that was recorded: `Terminal.dump() + Terminal.pending`. Cheap."""
+        writer = self._writer
+        if writer is not None:
+            self._due.made(writer.time, writer.length)
+            self._sides.append(Keyframe(writer.time, writer.length, size, screen, writer.author))
 
     async def close(self, status: int | None, at: float) -> None:
         """Complete the recording, in a thread. Never raises: the session is over; a failure here is audited."""
@@ -96,7 +125,7 @@ class Recording:
         if self._writer is None:
             return
         try:
-            await asyncio.to_thread(self._writer.close, status, at, "failed" if self.failure else "closed")
+            await asyncio.to_thread(self._close, status, at)
         except OSError as error:
             if self.failure is None:  # else it was said before
                 self._report("recording.failed", "failed", error)
@@ -108,7 +137,23 @@ class Recording:
                 self._writer.sync()
         except OSError as error:
             return error
+        self._write_sides()
         return None
+
+    def _write_sides(self) -> None:
+        """Write side files, in a thread. They are derived: when they cannot be written they are made later."""
+        with suppress(OSError):
+            while self._sides:
+                side = self._sides.popleft()
+                if isinstance(side, Entry):
+                    self._recorder.append_side(self._subject.session, track.FILE, track.line(side))
+                elif record := keyframes.pack(side):
+                    self._recorder.append_side(self._subject.session, keyframes.FILE, record)
+
+    def _close(self, status: int | None, at: float) -> None:
+        self._write_sides()
+        if self._writer is not None:
+            self._writer.close(status, at, "failed" if self.failure else "closed")
 
     def sync_failed(self, error: OSError) -> None:
         """Take notice, on the loop, that the disk did not keep what the kernel took."""
@@ -260,6 +305,10 @@ class Recorder:
     def stop(self) -> None:
         """End `run` after a last sync."""
         self._stopped.set()
+
+    def append_side(self, session_id: str, name: str, data: bytes) -> None:
+        """Append to a recording's side file; called in a thread."""
+        self._recordings.append_side(session_id, name, data)
 
     def forget(self, recording: Recording) -> None:
         """Stop syncing a recording; it closes itself durably."""

@@ -17,8 +17,10 @@ from bastion.core.recording.reader import read
 from bastion.core.recording.transcript import transcript
 from bastion.core.terminal.caps import Caps
 from bastion.services.console import Console
+from bastion.services.indexing import Index
 from bastion.services.player import Player
 from bastion.services.ports import Clock, Recordings
+from bastion.services.stage import Stage
 from bastion.services.tape import Tape
 
 _LINES: Final = 500  # of a converted cast or a transcript, made in one go beside the loop
@@ -62,7 +64,10 @@ class Replay:
             await self.transcript(session_id, console)
             return
         tape = await Tape.open(self._recordings, session_id)
-        await Player(console, caps, tape, self._clock, at=at, speed=speed).run()
+        index = await asyncio.to_thread(Index, self._recordings, session_id, tape.header)
+        live = await asyncio.to_thread(self._recordings.is_live, session_id)
+        stage = Stage(tape, index)
+        await Player(console, caps, stage, self._clock, self._recordings, at=at, speed=speed, live=live).run()
 
 
 def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:

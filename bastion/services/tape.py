@@ -41,6 +41,10 @@ class Tape:
             raise Corrupt("cast.empty", "This recording is empty.")
         return cls(recordings, session_id, reader.header)
 
+    def copy(self) -> Tape:
+        """Return another head on the same recording, at the beginning."""
+        return Tape(self._recordings, self.session_id, self.header)
+
     @property
     def notes(self) -> list[str]:
         """What was skipped since the last `wind`."""

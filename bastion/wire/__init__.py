@@ -7,7 +7,7 @@ events      what was refused or went wrong      guard    what a connection may c
 options     the exact algorithms                channels what a channel may ask for and hold back
 server      listen, and the login's hooks       sessions byte streams for both sides
 client      connect, and sessions on endpoints  send, receive, gcm: the fast path
-selfcheck   is this the asyncssh that all of this was written for?
+selfcheck   is this the asyncssh that it was written for?
 """
 
 from bastion.wire.selfcheck import WireMismatch, check, fast_path
@@ -15,7 +15,7 @@ from bastion.wire.client import ClientConnection, connect
 from bastion.wire.events import Code, OnEvent, safe_text
 from bastion.wire.limits import DEFAULT_LIMITS, Limits, TerminalSize, clamp_size, clean_term
 from bastion.wire.options import client_options, server_options
-from bastion.wire.server import Proof, Server, ServerConnection, listen
+from bastion.wire.server import Proof, Server, ServerConnection, listen, serve
 from bastion.wire.sessions import ClientSession, Exit, ServerSession, TCPSession
 
 __all__ = [
@@ -41,5 +41,6 @@ __all__ = [
     "fast_path",
     "listen",
     "safe_text",
+    "serve",
     "server_options",
 ]

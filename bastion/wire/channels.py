@@ -35,6 +35,9 @@ _SUBSYSTEM = re.compile(rb"[A-Za-z0-9_.@-]{1,64}")
 _MAX_BREAK_MS: Final = 3000  # RFC 4335 says how long a break should last at most
 _MODE_SIZE: Final = 5
 
+_CLOSING: Final = frozenset({"close_pending", "closed"})
+"""States in which what still comes is thrown away: the session wants no more."""
+
 
 class _Traffic:
     """Which channel moved data last, and since when it alone has."""
@@ -69,12 +72,25 @@ class WireChannel(SSHChannel[bytes]):
             raise BrokenPipeError("Channel not open for sending")
         if datatype is not None and datatype not in self._write_datatypes:
             raise OSError("Invalid extended data type")
-        if not data:
+        size = len(data)
+        if not size:
+            return
+        conn: GuardedConnection | None = self._conn
+        if (
+            not self._send_buf
+            and size <= self._send_pktsize
+            and size <= self._send_window
+            and datatype is None
+            and conn is not None
+            and conn.ready_to_send
+            and self._send_chan is not None
+            and conn.send_channel_data(self._send_chan.to_bytes(4, "big"), data, size)
+        ):
+            self._send_window -= size
             return
         self._send_buf.append((data, datatype))
-        self._send_buf_len += len(data)
+        self._send_buf_len += size
         self._flush_send_buf()
-        conn: GuardedConnection | None = self._conn
         if conn is not None and self._send_buf_len > conn.limits.output_buffer:
             conn.drop("peer.output", "a channel's unsent output is over the limit")
 
@@ -95,6 +111,8 @@ class WireChannel(SSHChannel[bytes]):
             self._send_window -= size
             if self._send_chan is None:
                 break
+            if datatype is None and conn.send_channel_data(self._send_chan.to_bytes(4, "big"), data, size):  # type: ignore[arg-type]
+                continue
             if datatype is None:
                 head = self._send_chan.to_bytes(4, "big") + size.to_bytes(4, "big")
                 conn.send_packet(MSG_CHANNEL_DATA, head, data)  # type: ignore[arg-type]
@@ -121,13 +139,20 @@ class WireChannel(SSHChannel[bytes]):
 
     def accept_data(self, data: bytes, datatype: int | None = None) -> None:
         """Data as the fast path found it, with the checks that the general path makes."""
+        size = len(data)
         if self._recv_state != "open":
             raise ProtocolError("Channel not open for sending")
-        if len(data) > self._recv_window:
+        if size > self._recv_window:
             raise ProtocolError("Window exceeded")
         if datatype is not None and datatype not in self._read_datatypes:
             raise ProtocolError("Invalid extended data type")
-        self._accept_data(data, datatype)
+        if self._send_state in _CLOSING:
+            return
+        self._recv_window -= size
+        if self._recv_paused:
+            self._recv_buf.append((data, datatype))
+        else:
+            self._deliver_data(data, datatype)
 
     def accept_adjust(self, amount: int) -> None:
         """A larger window from the peer. RFC 4254: it must not pass 2^32 - 1."""

@@ -16,30 +16,32 @@ _COUNTER = (1 << 64) - 1
 class FastGCM(Encryption):
     """A drop-in for asyncssh's `GCMEncryption`, with `seal` and `open` beside its methods."""
 
-    __slots__ = ("_aead", "_count", "_fixed", "ready")
+    __slots__ = ("_count", "_decrypt", "_encrypt", "_fixed", "ready")
 
     def __init__(self, stock: GCMEncryption) -> None:
         cipher = stock._cipher
-        self._aead = AESGCM(cipher._key)
+        aead = AESGCM(cipher._key)
+        self._encrypt = aead.encrypt
+        self._decrypt = aead.decrypt
         self._fixed = cipher._iv[:4]
         self._count = int.from_bytes(cipher._iv[4:], "big")
         self.ready: bytes | None = None
         """A packet that was opened already and now goes the general way."""
 
-    def _nonce(self) -> bytes:
-        # RFC 5647 §7.1: four fixed bytes and a counter that goes up by one a packet.
-        count = self._count
-        self._count = (count + 1) & _COUNTER
-        return self._fixed + count.to_bytes(8, "big")
+    # RFC 5647 §7.1: a nonce is four fixed bytes and a counter that goes up by one a packet.
 
     def seal(self, header: bytes, body: bytes) -> bytes:
         """The encrypted body and its tag."""
-        return self._aead.encrypt(self._nonce(), body, header)
+        count = self._count
+        self._count = (count + 1) & _COUNTER
+        return self._encrypt(self._fixed + count.to_bytes(8, "big"), body, header)
 
     def open(self, header: bytes | memoryview, sealed: bytes | memoryview) -> bytes | None:
         """The body, or None when it was tampered with."""
+        count = self._count
+        self._count = (count + 1) & _COUNTER
         try:
-            return self._aead.decrypt(self._nonce(), sealed, header)
+            return self._decrypt(self._fixed + count.to_bytes(8, "big"), sealed, header)
         except InvalidTag:
             return None
 

@@ -95,19 +95,24 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
 
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
         """Take bytes from the kernel, within the limits before and after login."""
-        size = len(data)
         if self._auth_complete:
-            if len(self._inpbuf) + size > self.limits.input_buffer:
-                self.drop("peer.input", "too much unparsed input")
-                return
+            if self._inpbuf:
+                if len(self._inpbuf) + len(data) > self.limits.input_buffer:
+                    self.drop("peer.input", "too much unparsed input")
+                    return
+                self._inpbuf += data
+            else:
+                self._inpbuf = data
+            self._recv_data()
         else:
+            size = len(data)
             self.quick_ack()
             if self.is_server():
                 self._received += size
                 if self._received > self.limits.input_before_login:
                     self.drop("login.input", "too much input before login")
                     return
-        super().data_received(data, datatype)
+            super().data_received(data, datatype)
 
     def pause_writing(self) -> None:
         """The kernel takes no more: stop sending from channels, so that their sources are paused."""
@@ -129,13 +134,11 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
         return self._kex_complete and not self._tcp_paused
 
     def _send(self, data: bytes) -> None:
-        super()._send(data)
-        if (
-            self._tcp_paused
-            and self._transport is not None
-            and self._transport.get_write_buffer_size() > self.limits.output_buffer
-        ):
-            self.drop("peer.output", "too much unread output")
+        transport = self._transport
+        if transport is not None:
+            transport.write(data)
+            if self._tcp_paused and transport.get_write_buffer_size() > self.limits.output_buffer:
+                self.drop("peer.output", "too much unread output")
 
     # --- what comes, and how often -------------------------------------------------------
 

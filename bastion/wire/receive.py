@@ -33,6 +33,8 @@ class ReceivePath(SSHConnection):
 
     limits: Limits
     useful_messages = 0
+    last_of_read = False
+    """Whether the packet in hand is the last whole one of this read, so that nothing more can be collected."""
     _parsing = False
     _heard = 0.0
     _waiting_turn = False
@@ -48,9 +50,10 @@ class ReceivePath(SSHConnection):
         return True
 
     def _recv_data(self) -> None:
-        self._heard = self._loop.time()
         nested, self._parsing = self._parsing, True
-        end = perf_counter() + self.limits.parse_budget
+        start = perf_counter()
+        self._heard = start
+        end = start + self.limits.parse_budget
         count = 0
         try:
             while self._inpbuf:
@@ -72,6 +75,7 @@ class ReceivePath(SSHConnection):
             self.internal_error()
         finally:
             self._parsing = nested
+            self.last_of_read = False
             if not nested and self._with_data:
                 waiting, self._with_data = self._with_data, None
                 for deliver in waiting:
@@ -103,9 +107,10 @@ class ReceivePath(SSHConnection):
                 kind = body[1]
                 last = length - body[0]
                 taken = False
-                channel = cast("WireChannel | None", channels.get(int.from_bytes(body[2:6], "big")))
+                channel: WireChannel | None = channels.get(int.from_bytes(body[2:6], "big"))  # type: ignore[assignment]
                 if channel is not None:
                     number = int.from_bytes(body[6:10], "big")
+                    self.last_of_read = size - behind <= 4 + _TAG
                     if kind == MSG_CHANNEL_DATA:
                         if number and 10 + number == last:
                             channel.accept_data(body[10:last])
@@ -153,10 +158,10 @@ class ReceivePath(SSHConnection):
     # One timer that looks at the last read, instead of a new timer at each read.
 
     def _reset_keepalive_timer(self) -> None:
-        self._heard = self._loop.time()
+        self._heard = perf_counter()
 
     def _keepalive_timer_callback(self) -> None:
-        left = self._heard + self._keepalive_interval - self._loop.time()
+        left = self._heard + self._keepalive_interval - perf_counter()
         if left > 0.001:
             self._keepalive_timer = self._loop.call_later(left, self._keepalive_timer_callback)
             return

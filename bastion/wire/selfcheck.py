@@ -140,7 +140,7 @@ _fast: bool | None = None
 
 
 def check() -> None:
-    """Check once at start. Raises WireMismatch with every difference that the guard depends on."""
+    """Check at start (again at no cost). Raises WireMismatch with every difference that the guard depends on."""
     global _fast
     version = str(asyncssh.__version__)
     wrong = _missing(GUARD_HOOKS, _GUARD_ATTRIBUTES)

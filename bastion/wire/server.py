@@ -10,11 +10,12 @@ is kept in `proofs` (never what it only offered), and forgotten whenever it name
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import random
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, cast
@@ -28,7 +29,7 @@ from asyncssh.packet import SSHPacket
 
 from bastion.wire import selfcheck
 from bastion.wire.channels import ServerChannel
-from bastion.wire.events import Code, OnEvent, safe_text
+from bastion.wire.events import Code, OnEvent, ignore, safe_text
 from bastion.wire.gate import Ending, Gate, source_of
 from bastion.wire.guard import GuardedConnection
 from bastion.wire.limits import DEFAULT_LIMITS, Limits
@@ -61,6 +62,9 @@ class ServerConnection(GuardedConnection, SSHServerConnection):
     allowed_channels = frozenset({b"session", b"direct-tcpip"})
 
     proofs: tuple[Proof, ...] = ()
+    """What has been proven so far in this login; complete in `auth_completed`."""
+    peer: tuple[str, int] | None = None
+    """Address and port to believe in place of the socket's."""
     _admitted = False
     _gate: Gate | None = None
     _gate_source = ""
@@ -89,19 +93,36 @@ class ServerConnection(GuardedConnection, SSHServerConnection):
         if self._transport is not None:
             super()._send_kexinit()
 
-    def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> Any:
-        """Process a packet that is not a channel's; the first KEXINIT decides which ciphers we offer."""
-        if pkttype == MSG_KEXINIT and self._hold_timer is not None:
+    def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
+        """Process a packet that is not a channel's; a KEXINIT is looked at before asyncssh sees it."""
+        if pkttype != MSG_KEXINIT:
+            return super().process_packet(pkttype, pktid, packet)
+        at = packet._idx
+        packet.get_bytes(16)
+        kex, host_key, out, back = (packet.get_namelist() for _ in range(4))
+        for _ in range(6):
+            packet.get_namelist()
+        guessed = packet.get_boolean()
+        packet._idx = at
+        if self._hold_timer is not None:
             self._hold_timer.cancel()
             self._hold_timer = None
             self._kexinit_sent = False
-            at = packet._idx
-            packet.get_bytes(16)
-            lists = [packet.get_namelist() for _ in range(4)]
-            packet._idx = at
-            if any(name in lists[2] for name in _GCM) and any(name in lists[3] for name in _GCM):
+            if any(name in out for name in _GCM) and any(name in back for name in _GCM):
                 self._enc_algs = [name for name in self._enc_algs if name in _GCM] or self._enc_algs
-        return super().process_packet(pkttype, pktid, packet)
+        result = super().process_packet(pkttype, pktid, packet)
+        if not guessed or not inspect.isawaitable(result):
+            return result
+        right = (kex[:1], host_key[:1]) == (list(self._kex_algs[:1]), list(self._server_host_key_algs or ())[:1])
+        return self._after_guess(result, right)
+
+    async def _after_guess(self, result: Awaitable[None], right: bool) -> None:
+        """RFC 4253 §7.1: a guess is wrong when the *first* of both sides' lists differ, whatever is chosen in the end.
+
+        asyncssh compares with what is chosen, takes dropbear's wrong guess for real, and trips over the right one.
+        """
+        await result
+        self._ignore_first_kex = not right
 
     # --- login ---------------------------------------------------------------------------
 
@@ -285,6 +306,12 @@ class ServerConnection(GuardedConnection, SSHServerConnection):
         """The gate let this one in as coming from `source`; tell it how it goes."""
         self._gate, self._gate_source, self._left, self._admitted = gate, source, left, True
 
+    def _connection_made(self) -> None:
+        if self.peer is not None:
+            self._peer_addr, self._peer_port = self.peer
+            self.set_extra_info(peername=self.peer)
+        super()._connection_made()
+
     def _leave_gate(self, ending: Ending | None) -> None:
         gate = self._gate
         if gate is None:
@@ -334,7 +361,7 @@ class Server:
         limits: Limits,
         on_event: OnEvent,
     ) -> None:
-        self._options = options
+        self._options = copy.copy(options)
         self._options.protocol_factory = server_factory
         self._limits = limits
         self._on_event = on_event
@@ -421,7 +448,7 @@ async def listen(
     server_factory: Callable[[], asyncssh.SSHServer],
     options: SSHServerConnectionOptions,
     limits: Limits = DEFAULT_LIMITS,
-    on_event: OnEvent | None = None,
+    on_event: OnEvent = ignore,
     *,
     sock: socket.socket | None = None,
 ) -> Server:
@@ -432,9 +459,33 @@ async def listen(
     """
     selfcheck.check()
     raise_open_files(limits.open_files)
-    server = Server(server_factory, options, limits, on_event or (lambda code, source, detail: None))
+    server = Server(server_factory, options, limits, on_event)
     await server.start(host, port, sock)
     return server
 
 
-__all__ = ["Proof", "Server", "ServerConnection", "listen", "raise_open_files"]
+async def serve(
+    sock: socket.socket,
+    server_factory: Callable[[], asyncssh.SSHServer],
+    options: SSHServerConnectionOptions,
+    limits: Limits = DEFAULT_LIMITS,
+    on_event: OnEvent = ignore,
+    *,
+    peer: tuple[str, int],
+) -> ServerConnection:
+    """Speak SSH on a connected socket, coming from `peer` whatever the socket says.
+
+    For the inner connection of `ssh -J`, whose outer one has passed the gate already: there is no gate here.
+    """
+    selfcheck.check()
+    loop = asyncio.get_running_loop()
+    own = copy.copy(options)
+    own.protocol_factory = server_factory
+    connection = ServerConnection(loop, own)
+    connection.guard(limits, on_event)
+    connection.peer = peer
+    await loop.connect_accepted_socket(lambda: connection, sock)
+    return connection
+
+
+__all__ = ["Proof", "Server", "ServerConnection", "listen", "raise_open_files", "serve"]

@@ -109,9 +109,19 @@ class _ByteSession:
         self.guarded(self.opened)
 
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
-        if self._parts is None:
-            self._parts = []
-        self._parts.append((data, datatype))
+        parts = self._parts
+        if parts is None:
+            channel = self._channel
+            if channel is not None and not self._input_paused:
+                connection = channel._conn
+                if connection is not None and connection.last_of_read:
+                    try:
+                        self._hand_over(data, datatype)
+                    except Exception as fault:
+                        self._fault(fault)
+                    return
+            parts = self._parts = []
+        parts.append((data, datatype))
         if not self._scheduled and not self._input_paused:
             self._schedule()
 
@@ -301,6 +311,8 @@ class ClientSession(_ByteSession, asyncssh.SSHClientSession[bytes]):
 
     exit: Exit | None = None
     """How the remote command ended, once it has said so."""
+    _ended = False
+    _exit_told = False
 
     @property
     def channel(self) -> ClientChannel:
@@ -336,26 +348,32 @@ class ClientSession(_ByteSession, asyncssh.SSHClientSession[bytes]):
         self._exited(Exit(signal=signal, core_dumped=core_dumped, message=msg))
 
     def _exited(self, result: Exit) -> None:
-        if self.exit is None:
-            self.exit = result
-            if not self._input_paused and not (self._channel is not None and self._channel._recv_buf):
-                self._deliver()
-                self._told = True
-                self.guarded(self.exited, result)
+        self.exit = result
+        self._tell_exit(self._ended)
 
-    _told = False
+    def _tell_exit(self, ended: bool) -> None:
+        # sshd reports the exit when the process is gone, while its last output is still on the way.
+        if ended and self.exit is not None and not self._exit_told:
+            self._exit_told = True
+            self.guarded(self.exited, self.exit)
+
+    def eof_received(self) -> bool:
+        keep_open = super().eof_received()
+        self._ended = True
+        self._tell_exit(True)
+        return keep_open
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # Paused output was still waiting when the exit came: tell it now, after the output.
         self._deliver_all()
-        if self.exit is not None and not self._told:
-            self._told = True
-            self.guarded(self.exited, self.exit)
+        self._tell_exit(True)
         super().connection_lost(exc)
 
 
 class TCPSession(_ByteSession, asyncssh.SSHTCPSession[bytes]):
     """A direct-tcpip channel as a byte stream."""
+
+    _ended = False
+    _wrote_eof = False
 
     @property
     def channel(self) -> TCPChannel:
@@ -375,3 +393,21 @@ class TCPSession(_ByteSession, asyncssh.SSHTCPSession[bytes]):
 
     def session_started(self) -> None:
         self.guarded(self.started)
+
+    def write_eof(self) -> None:
+        """Send no more. When the peer has ended as well, the channel is closed."""
+        self._wrote_eof = True
+        super().write_eof()
+        self._close_if_over()
+
+    def eof_received(self) -> bool:
+        if not super().eof_received():
+            self._wrote_eof = True
+        self._ended = True
+        self._close_if_over()
+        return True
+
+    def _close_if_over(self) -> None:
+        # A session's command ends with its channel; here only the two ends say that it is over.
+        if self._ended and self._wrote_eof and self._channel is not None:
+            self._channel.close()

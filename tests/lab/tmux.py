@@ -61,8 +61,10 @@ class Tmux:
     @property
     def exit_code(self) -> int | None:
         """Return the program's exit code once it ended."""
-        dead, status = self._run("display-message", "-p", "#{pane_dead} #{pane_dead_status}").rstrip("\n").split(" ")
-        return int(status or -1) if dead == "1" else None
+        dead, status, signal = self._run("display-message", "-p", "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}").rstrip("\n").split(" ")
+        if dead != "1" or not (status or signal):
+            return None
+        return int(status) if status else 128 + int(signal)
 
     def wait_exit(self, seconds: float = 15) -> int:
         """Return the exit code, waiting for it."""

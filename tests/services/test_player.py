@@ -4,95 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bastion.backends.recordings import RecordingFolder
 from bastion.core.errors import Corrupt, Invalid, Missing
-from bastion.core.identity import Identity
 from bastion.core.recording.asciicast import header
-from bastion.core.terminal import Terminal
 from bastion.core.values import Size
-from bastion.services.console import ConsoleListener
 from bastion.services.replay import Replay
+from desk import Desk, RealClock
 
-NOBODY = Identity("u1", "audrey", ("auditor",), "192.0.2.9", ())
 LABEL = header(size=Size(40, 5), term="xterm", started_at=1.7e9, session="S1", user="alice", endpoint="web", login="root")
-
-
-class RealClock:
-    """The machine's clock."""
-
-    now = staticmethod(time.time)
-    monotonic = staticmethod(time.monotonic)
-
-
-class Desk:
-    """A person at a terminal: a virtual one takes what they are sent, and tests wait for what it shows."""
-
-    def __init__(self, term: str = "xterm-256color", size: Size = Size(60, 8)) -> None:
-        self.identity = NOBODY
-        self.term = term
-        self.size = size
-        self.environment = {"LANG": "C.UTF-8"}
-        self.is_open = True
-        self.sent = b""
-        self.errors = b""
-        self.glass = Terminal(*size)
-        self.listener: ConsoleListener | None = None
-        self._changed = asyncio.Event()
-
-    def write(self, data: bytes) -> bool:
-        self.sent += data
-        if self.term:
-            self.glass.feed(data)
-        self._changed.set()
-        return True
-
-    def write_error(self, data: bytes) -> bool:
-        self.errors += data
-        return True
-
-    async def drain(self) -> None: ...
-
-    async def read(self) -> bytes:
-        return b""
-
-    async def size_changed(self) -> Size:
-        return self.size
-
-    def attach(self, listener: ConsoleListener) -> None:
-        self.listener = listener
-        self._changed.set()
-
-    def detach(self) -> None:
-        self.listener = None
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def text(self) -> str:
-        return "\n".join("".join(row.chars).rstrip() for row in self.glass.snapshot().rows)
-
-    def type(self, keys: str) -> None:
-        assert self.listener is not None
-        self.listener.typed(keys.encode())
-
-    async def until(self, true: Callable[[], object], seconds: float = 5.0) -> None:
-        async with asyncio.timeout(seconds):
-            while not true():
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def shows(self, words: str, seconds: float = 5.0) -> None:
-        try:
-            await self.until(lambda: words in self.text(), seconds)
-        except TimeoutError:
-            pytest.fail(f"{words!r} never came; the screen shows:\n{self.text()}")
 
 
 @pytest.fixture
@@ -100,14 +23,16 @@ def folder(tmp_path: Path) -> RecordingFolder:
     return RecordingFolder(str(tmp_path))
 
 
-def record(folder: RecordingFolder, *events: tuple[float, bytes | Size | str], session: str = "S1") -> None:
-    writer = folder.create(session, {**LABEL}, 1.7e9, 0.0)
+def record(folder: RecordingFolder, *events: tuple[float, bytes | Size | str | tuple[bytes, str]]) -> None:
+    writer = folder.create("S1", LABEL, 1.7e9, 0.0)
     last = 0.0
     for at, what in events:
         if isinstance(what, bytes):
             writer.output(what, at)
         elif isinstance(what, Size):
             writer.resize(what, at)
+        elif isinstance(what, tuple):
+            writer.input(what[0], at, what[1])
         else:
             writer.marker(what, at)
         last = at
@@ -181,7 +106,7 @@ async def test_it_starts_where_and_as_fast_as_it_was_told(folder: RecordingFolde
     desk = Desk()
     task = await playing(folder, desk, at=600_000_000, speed=4.0)
     await desk.shows("one two")
-    await desk.shows("10:00  4x")
+    await desk.shows("10:00/2:30:00  4x")
     desk.type("q")
     await asyncio.wait_for(task, 5)
 
@@ -289,9 +214,125 @@ async def test_a_live_recording_is_followed_as_it_grows(folder: RecordingFolder)
     desk = Desk()
     task = await playing(folder, desk)
     await desk.shows("one")
-    await desk.shows("end")
+    await desk.shows("live")
     writer.output(b" two", 0.01)
     await desk.shows("one two")
     desk.type("q")
     await asyncio.wait_for(task, 5)
     writer.close(0, 1.0)
+
+
+async def paused(folder: RecordingFolder, desk: Desk, **how: float) -> asyncio.Task[None]:
+    task = await playing(folder, desk, **how)
+    desk.type(" ")
+    await desk.shows("paused")
+    await desk.until(lambda: "+  " not in desk.text())  # the whole length is known
+    return task
+
+
+async def quit_player(desk: Desk, task: asyncio.Task[None]) -> None:
+    desk.type("q")
+    await asyncio.wait_for(task, 5)
+
+
+async def test_digits_seek_to_tenths_and_end_to_the_end(folder: RecordingFolder) -> None:
+    record(folder, *((float(n), b"\x1b[2J\x1b[Hsecond %d" % n) for n in range(101)))
+    desk = Desk()
+    task = await paused(folder, desk)
+    await desk.shows("/1:40  1x")
+    for key, shown in (("5", "second 50"), ("9", "second 90"), ("0", "second 0"), ("\x1b[F", "second 100"), ("\x1b[1;2D", "second 40")):
+        desk.type(key)
+        await desk.shows(shown)
+    await quit_player(desk, task)
+
+
+async def test_brackets_go_from_marker_to_marker_and_say_what_they_are(folder: RecordingFolder) -> None:
+    record(folder, (0.0, b"a"), (50.0, "bob joined"), (51.0, b"b"), (80.0, "control to bob"), (99.0, b"c"))
+    desk = Desk(size=Size(100, 10))
+    task = await paused(folder, desk)
+    for key, shown in (("]", "bob joined"), ("]", "control to bob"), ("]", "no marker"), ("[", "bob joined"), ("[", "no marker")):
+        desk.type(key)
+        await desk.shows(shown)
+    desk.type("0")
+    await desk.until(lambda: desk.text().count("◆") == 2)
+    await quit_player(desk, task)
+
+
+async def test_steps_go_one_change_of_the_screen_at_a_time_both_ways(folder: RecordingFolder) -> None:
+    record(folder, (0.0, b"a"), (5.0, b"b"), (5.5, "marker"), (6.0, b"c"), (7.0, b"d"))
+    desk = Desk()
+    task = await paused(folder, desk)
+    for key, shown in ((".", "ab "), (".", "abc "), (",", "ab "), (",", "a "), (".", "ab ")):
+        desk.type(key)
+        await desk.until(lambda shown=shown: desk.text().startswith(shown))
+    await quit_player(desk, task)
+
+
+async def test_text_is_found_on_the_screens_and_again_with_n(folder: RecordingFolder) -> None:
+    record(folder, (0.0, b"a"), (30.0, b"\x1b[2J\x1b[Hrm -\x1b[1mrf /"), (60.0, b"\x1b[2J"), (90.0, b"\x1b[Hrm -rf ~"))
+    desk = Desk(size=Size(100, 10))
+    task = await paused(folder, desk)
+    desk.type("/RM -rfx")
+    await desk.shows("find: RM -rfx_")
+    desk.type("\x7f\r")
+    await desk.shows("rm -rf /")
+    await desk.shows("found 'RM -rf'")
+    desk.type("n")
+    await desk.shows("rm -rf ~")
+    await desk.shows("1:30/1:30")
+    desk.type("n")
+    await desk.shows("'RM -rf' does not come any more")
+    desk.type("/")
+    await desk.shows("find: _")
+    desk.type("\x1b")
+    await desk.until(lambda: "find:" not in desk.text())
+    await quit_player(desk, task)
+
+
+async def test_gaps_are_skipped_and_that_is_said(folder: RecordingFolder) -> None:
+    record(folder, (0.0, b"one"), (3.1, b"."), (7200.0, b"two"))
+    desk = Desk(size=Size(120, 10))
+    task = await playing(folder, desk, speed=64.0)
+    await desk.shows("one.two")
+    await desk.shows("without output skipped")
+    desk.type("s")
+    await desk.shows("gaps without output are shown")
+    await quit_player(desk, task)
+
+
+async def test_wall_clock_link_and_typed_keys_are_shown_on_demand(folder: RecordingFolder) -> None:
+    record(folder, (0.0, b"$ "), (10.0, (b"ls -l\r", "bob")), (11.0, b"files"))
+    desk = Desk(size=Size(140, 10))
+    task = await paused(folder, desk)
+    desk.type(".")
+    await desk.shows("files")
+    desk.type("w")
+    await desk.shows("2023-11-14 22:13:31 UTC")
+    desk.type("i")
+    await desk.shows("bob> ls -l\\r")
+    desk.type("y")
+    await desk.shows("replay S1 --at +0:11")
+    await quit_player(desk, task)
+
+
+async def test_a_killed_sessions_recording_is_indexed_when_it_is_opened_and_only_then(folder: RecordingFolder) -> None:
+    record(folder, *((n * 0.5, b"\x1b[2J\x1b[Hnumber %d " % n + b"." * 150) for n in range(2000)))
+    keyframes = Path(str(folder.path("S1"))).with_name("keyframes")
+    assert not keyframes.exists()
+    desk = Desk()
+    task = await paused(folder, desk)
+    await desk.shows("/16:39  1x")
+    desk.type("5")
+    await desk.shows("number 999")
+    await quit_player(desk, task)
+    made = keyframes.read_bytes()
+    assert made
+    keyframes.write_bytes(made[: len(made) // 2])  # a power cut
+    desk = Desk()
+    task = await paused(folder, desk)
+    await desk.shows("/16:39  1x")
+    desk.type("5")
+    await desk.shows("number 999")
+    await quit_player(desk, task)
+    assert len(keyframes.read_bytes()) >= len(made) // 2
+    assert keyframes.read_bytes().startswith(made[: len(made) // 2 - 2000])

@@ -100,7 +100,7 @@ class Link:
         stream = _Stream(stdout, stderr)
         size = TerminalSize(*shutil.get_terminal_size())
         try:
-            await connection.open_session(
+            await connection.start_session(
                 lambda: stream,
                 command=command or None,
                 term=os.environ.get("TERM", "xterm") if interactive else None,

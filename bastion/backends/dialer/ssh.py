@@ -163,7 +163,7 @@ class SshDialer:
         far.password = None
         relay = _Relay(events)
         try:
-            await connection.open_session(
+            await connection.start_session(
                 lambda: relay,
                 command=request.command.decode("utf-8", "surrogateescape") if request.command is not None else None,
                 subsystem=request.subsystem or None,

@@ -9,6 +9,7 @@ from typing import Final
 
 from bastion.backends.policies.document import MAX_BYTES, read_document
 from bastion.core.access.build import build
+from bastion.core.access.cases import Case, build_cases
 from bastion.core.access.policy import Policy
 from bastion.core.access.source import Document, Place, PolicyWarning
 from bastion.core.errors import Misconfigured
@@ -44,6 +45,14 @@ def load_policy(folder: Path) -> tuple[Policy, list[PolicyWarning]]:
     documents, warnings = read_folder(folder)
     policy, more = build(documents)
     return policy, warnings + more
+
+
+def load_cases(folder: Path) -> list[Case]:
+    """Return the cases kept beside the policy in `folder/tests/*.yaml`, none when there are none. Raises `Misconfigured`."""
+    beside = folder / "tests"
+    if not beside.is_dir() or not _files(beside):
+        return []
+    return build_cases(read_folder(beside)[0])
 
 
 def read_folder(folder: Path) -> tuple[list[Document], list[PolicyWarning]]:

@@ -6,6 +6,7 @@ finds what was cut off without walking years of folders. A live cast is locked (
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -25,10 +26,11 @@ from bastion.core.recording.asciicast import FORMAT
 
 CAST: Final = "session.cast"
 META: Final = "meta.json"
-CHUNK: Final = 256 * 1024
+CHUNK: Final = 64 * 1024
 
 _OPEN: Final = ".open"
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_SIDE: Final = re.compile(r"[a-z]{1,20}(\.[a-z]{1,10})?")
 _DAY: Final = re.compile(r"\d{4}/\d{2}/\d{2}")
 
 
@@ -75,6 +77,39 @@ class RecordingFolder:
             ) from error
         return _read(descriptor, offset)
 
+    def append_side(self, session_id: str, name: str, data: bytes) -> None:
+        """Append to a side file with one write. `OSError` when it cannot be, FileNotFoundError without recording."""
+        with safe.folder(self.root, self._found(session_id)) as directory:
+            descriptor = safe.opened(directory, _side(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            try:
+                length = os.fstat(descriptor).st_size
+                if os.write(descriptor, data) != len(data):
+                    os.ftruncate(descriptor, length)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            finally:
+                os.close(descriptor)
+
+    def cut_side(self, session_id: str, name: str, length: int) -> None:
+        """Cut a side file that was damaged behind `length`."""
+        with safe.folder(self.root, self._found(session_id)) as directory:
+            descriptor = safe.opened(directory, _side(name), os.O_WRONLY)
+            try:
+                os.ftruncate(descriptor, length)
+            finally:
+                os.close(descriptor)
+
+    def open_side(self, session_id: str, name: str) -> SideFile | None:
+        """Open a side file for reading; None when there is none."""
+        try:
+            with safe.folder(self.root, self._found(session_id)) as directory:
+                return SideFile(safe.opened(directory, _side(name), os.O_RDONLY))
+        except OSError:
+            return None  # side files are derived: what cannot be opened is made again
+
+    def is_live(self, session_id: str) -> bool:
+        """Return whether a process writes that cast now."""
+        return self._is_written(_checked(session_id))
+
     def unfinished(self) -> Sequence[str]:
         """Return ids of casts that a crash left open; those that a process still writes are not among them."""
         found = []
@@ -115,6 +150,12 @@ class RecordingFolder:
                     if os.path.lexists(os.path.join(self.root, *parts, CAST)):
                         return parts
         return None
+
+    def _found(self, session_id: str) -> list[str]:
+        parts = self._find(session_id)
+        if parts is None:
+            raise FileNotFoundError(errno.ENOENT, "no recording of that session", session_id)
+        return parts
 
     def _unfinished_parts(self, session_id: str) -> list[str] | None:
         try:
@@ -159,6 +200,29 @@ class RecordingFolder:
     def _forget_unfinished(self, session_id: str) -> None:
         with safe.folder(self.root, [_OPEN], create=True) as directory, suppress(FileNotFoundError):
             os.unlink(_checked(session_id), dir_fd=directory)
+
+
+class SideFile:
+    """A side file opened for reading."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Return at most `size` bytes from `offset`."""
+        return os.pread(self._descriptor, size, offset)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+
+
+def _side(name: str) -> str:
+    if not _SIDE.fullmatch(name) or name in (CAST, META):
+        raise Invalid("recording.side", f"{name[:64]!a} is not the name of a side file.")
+    return name
 
 
 def _checked(session_id: str) -> str:

@@ -44,6 +44,11 @@ class CastWriter:
         return self._encoder.time
 
     @property
+    def author(self) -> str:
+        """Who typed the last `i` event."""
+        return self._encoder.author
+
+    @property
     def between_characters(self) -> bool:
         """Whether all output so far stands in events (no half character waits)."""
         return not self._encoder.tail

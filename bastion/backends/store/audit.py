@@ -20,7 +20,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from bastion.backends.store import checkpoints
-from bastion.backends.store.audit_check import Report, examine
+from bastion.backends.store.audit_check import Ends, Report, Signed, examine
 from bastion.backends.store.checkpoints import CheckpointFile
 from bastion.backends.store.engine import Database
 from bastion.backends.store.journal import Journal
@@ -54,7 +54,7 @@ class SqlAudit:
     are in the journal and not yet in the database.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wired once, in `open_store`
         self,
         database: Database,
         folder: Path,
@@ -81,6 +81,9 @@ class SqlAudit:
         self._due: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
+        # A checkpoint goes to two places: who compares them must not look in between
+        self._signing = asyncio.Lock()
+        self._deadline = 0.0
 
     @property
     def behind(self) -> int:
@@ -95,11 +98,9 @@ class SqlAudit:
         if self._signer is None:
             raise Unavailable("audit.signing", "The audit log cannot be written without a key to sign it.")
         prove(self._signer)
-        await asyncio.to_thread(self._journal.lock)
         try:
-            self._signed, notice = await checkpoints.reconcile(
-                self._database, await asyncio.to_thread(self._export.tail), self.node
-            )
+            await asyncio.to_thread(self._journal.lock)
+            self._signed, notice = await checkpoints.reconcile(self._database, await asyncio.to_thread(self._export.tail), self.node)
             self._stored = await self._last_stored()
             found = await asyncio.to_thread(recover, self._journal, self._stored, self._signed)
             await asyncio.to_thread(self._journal.resume, found.head, fresh=found.fresh)
@@ -166,20 +167,18 @@ class SqlAudit:
 
     async def examine(self) -> Report:
         """Check journal, database and checkpoints against each other, beside the loop."""
-        writing = self._writer is not None
-        return await examine(
-            self._database,
-            self._journal,
-            self._export,
-            self.node,
-            self._verifier,
-            head=self._head.seq if writing else None,
-            stored=self._stored.seq if writing else None,
-            signed=self._signed if writing else None,
-        )
+        async with self._signing:
+            stored = await checkpoints.stored_lines(self._database, self.node)
+            exported = await asyncio.to_thread(self._export.lines)
+            ends = Ends(self._head.seq, self._stored.seq, self._signed) if self._writer is not None else None
+        return await examine(self._database, self._journal, self.node, self._verifier, Signed(stored, exported, ends))
 
     async def checkpoint(self) -> None:
         """Sign the head now, if it is not signed yet."""
+        async with self._signing:
+            await self._sign()
+
+    async def _sign(self) -> None:
         head = self._stored
         if self._signer is None or head.seq <= self._signed:
             return
@@ -189,7 +188,7 @@ class SqlAudit:
             await asyncio.to_thread(self._export.append, point)
         except OSError as error:
             self._signed = point.previous
-            _log.error("a checkpoint cannot be written: %s", error)  # noqa: TRY400 - the reason is all there is
+            _log.error("a checkpoint cannot be written: %s", error)
             return
         await checkpoints.store(self._database, [point])
 
@@ -229,12 +228,10 @@ class SqlAudit:
         try:
             await asyncio.to_thread(self._journal.append, links)
         except OSError as error:
-            _log.error("the audit journal cannot be written: %s", error)  # noqa: TRY400 - callers get it too
+            _log.error("the audit journal cannot be written: %s", error)
             for waiting in batch:
                 if not waiting.done.done():
-                    waiting.done.set_exception(
-                        Unavailable("audit.unwritable", "The audit log cannot be written.", str(error))
-                    )
+                    waiting.done.set_exception(Unavailable("audit.unwritable", "The audit log cannot be written.", str(error)))
             return
         self._head = Head(links[-1].seq, links[-1].hash)
         await self._catch_up(links)
@@ -259,12 +256,10 @@ class SqlAudit:
                 newest = await asyncio.to_thread(self._from_journal)
             await self._store(newest)
         except (BastionError, OSError, sa.exc.SQLAlchemyError) as error:
-            _log.error("%d audit entries wait for the database: %s", self.behind, getattr(error, "detail", error))  # noqa: TRY400
+            _log.error("%d audit entries wait for the database: %s", self.behind, getattr(error, "detail", error))
 
     def _from_journal(self) -> list[Link]:
-        return [
-            entry for _place, entry in self._journal.read(self._stored.seq) if entry and entry.seq <= self._head.seq
-        ]
+        return [entry for _place, entry in self._journal.read(self._stored.seq) if entry and entry.seq <= self._head.seq]
 
     async def _settle(self) -> None:
         """Catch up and sign; what fails is tried again later."""
@@ -274,7 +269,7 @@ class SqlAudit:
         try:
             await self.checkpoint()
         except (BastionError, sa.exc.SQLAlchemyError) as error:
-            _log.error("a checkpoint waits for the database: %s", getattr(error, "detail", error))  # noqa: TRY400
+            _log.error("a checkpoint waits for the database: %s", getattr(error, "detail", error))
         if self._head.seq > self._signed and not self._closing:
             self._arm()
 
@@ -321,9 +316,7 @@ class SqlAudit:
     def _select(self) -> sa.Select[tuple[int, bytes, str, bytes | None]]:
         before = audit_entries.alias("before")
         follows = sa.and_(before.c.node == audit_entries.c.node, before.c.seq == audit_entries.c.seq - 1)
-        query = sa.select(
-            audit_entries.c.seq, audit_entries.c.hash, audit_entries.c.text, before.c.hash.label("previous")
-        )
+        query = sa.select(audit_entries.c.seq, audit_entries.c.hash, audit_entries.c.text, before.c.hash.label("previous"))
         return query.select_from(audit_entries.outerjoin(before, follows)).where(audit_entries.c.node == self.node)
 
     def _entry(self, row: sa.Row[tuple[int, bytes, str, bytes | None]]) -> AuditEntry:

@@ -16,8 +16,6 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bastion.backends.store import checkpoints
-from bastion.backends.store.checkpoints import CheckpointFile
 from bastion.backends.store.engine import Database
 from bastion.backends.store.journal import Journal
 from bastion.backends.store.tables import audit_entries
@@ -40,20 +38,29 @@ class Report:
     fault: Fault | None = None
 
 
-async def examine(
-    database: Database,
-    journal: Journal,
-    export: CheckpointFile,
-    node: str,
-    verifier: Verifier | None,
-    *,
-    head: int | None,
-    stored: int | None,
-    signed: int | None,
-) -> Report:
-    """Compare all copies. `head`, `stored`, `signed`: where a writer in this process knows they end, else None."""
-    points, faults = await _checkpoints(database, export, node, verifier, signed)
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where a writer in this process knows the copies to end: entries made, entries stored, entries signed."""
+
+    head: int
+    stored: int
+    signed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The checkpoints as they are in table and file, read at one moment, and where all ended then (None: unknown)."""
+
+    stored: list[bytes]
+    exported: list[bytes]
+    ends: Ends | None
+
+
+async def examine(database: Database, journal: Journal, node: str, verifier: Verifier | None, signed: Signed) -> Report:
+    """Compare all copies."""
+    points, faults = await asyncio.to_thread(_checkpoints, signed, node, verifier)
     hashes: dict[int, bytes] = {point.seq: b"" for point in points}
+    head, stored = (signed.ends.head, signed.ends.stored) if signed.ends else (None, None)
     due = stored if stored is not None else max((point.seq for point in points), default=0)
     lines = _links(journal, head, hashes)
     position = Head(0, chain.genesis(node))
@@ -95,9 +102,7 @@ async def _page(database: Database, node: str, after: int, until: int | None) ->
         return (await connection.execute(query.order_by(audit_entries.c.seq).limit(PAGE))).all()
 
 
-def _compare(
-    lines: Iterator[Link | None], rows: Sequence[sa.Row[Any]], head: Head, due: int
-) -> tuple[Head, int, Fault | None]:
+def _compare(lines: Iterator[Link | None], rows: Sequence[sa.Row[Any]], head: Head, due: int) -> tuple[Head, int, Fault | None]:
     """Check one page: the chain of journal lines, then each row against its line."""
     links = list(islice(lines, PAGE))
     verdict = chain.verify(links, head)
@@ -139,27 +144,25 @@ def _wrong(entry: Link, row: Sequence[Any] | None, due: int) -> str:
     return ""
 
 
-async def _checkpoints(
-    database: Database, export: CheckpointFile, node: str, verifier: Verifier | None, signed: int | None
-) -> tuple[list[Checkpoint], list[Fault]]:
+def _checkpoints(signed: Signed, node: str, verifier: Verifier | None) -> tuple[list[Checkpoint], list[Fault]]:
     """Return the sound checkpoints, and what is wrong with the first that is not."""
-    stored = await checkpoints.stored_lines(database, node)
-    exported = await asyncio.to_thread(export.lines)
+    stored, exported = signed.stored, signed.exported
+    known = signed.ends.signed if signed.ends else 0
     if not stored and not exported:
-        return [], [Fault(1, f"the checkpoints up to {signed} are gone", CHECKPOINTS)] if signed else []
+        return [], [Fault(1, f"the checkpoints up to {known} are gone", CHECKPOINTS)] if known else []
     if verifier is None:
         return [], [Fault(1, "there is no public key to check the checkpoints with", CHECKPOINTS)]
     faults = []
     points: list[Checkpoint] = []
     for lines in (stored, exported):
-        good, fault = await asyncio.to_thread(checkpoint.verify, lines, node, verifier)
+        good, fault = checkpoint.verify(lines, node, verifier)
         if fault is not None:
             faults.append(fault)
         points = max(points, good, key=len)
     if not faults:
         faults += _differences(stored, exported, points)
-    if signed is not None and not faults and (points[-1].seq if points else 0) < signed:
-        faults.append(Fault(points[-1].seq + 1, f"the checkpoints up to {signed} are gone", CHECKPOINTS))
+    if not faults and points[-1].seq < known:
+        faults.append(Fault(points[-1].seq + 1, f"the checkpoints up to {known} are gone", CHECKPOINTS))
     return points, faults
 
 

@@ -54,9 +54,9 @@ class CheckpointFile:
         try:
             size = os.fstat(descriptor).st_size
             try:
-                line = point.line + b"\n"
-                if os.write(descriptor, line) != len(line):
-                    raise OSError("a checkpoint was written in part")
+                view = memoryview(point.line + b"\n")
+                while view:
+                    view = view[os.write(descriptor, view) :]
                 os.fsync(descriptor)
             except OSError:
                 os.ftruncate(descriptor, size)

@@ -45,9 +45,7 @@ class SqlEndpoints:
         """
         try:
             async with self._database.write() as connection:
-                done = await connection.execute(
-                    sa.update(endpoints).where(endpoints.c.id == endpoint.id), _columns(endpoint)
-                )
+                done = await connection.execute(sa.update(endpoints).where(endpoints.c.id == endpoint.id), _columns(endpoint))
                 if not done.rowcount:
                     raise Missing("endpoint.missing", f"There is no endpoint {endpoint.name!a} any more.")
                 for part in (endpoint_logins, endpoint_host_keys):
@@ -66,9 +64,7 @@ class SqlEndpoints:
         )
         name = sa.select(endpoints.c.name).where(endpoints.c.id == endpoint_id).scalar_subquery()
         async with self._database.write() as connection:
-            await connection.execute(
-                sa.delete(credentials).where(credentials.c.id.in_(own), credentials.c.id.not_in(others))
-            )
+            await connection.execute(sa.delete(credentials).where(credentials.c.id.in_(own), credentials.c.id.not_in(others)))
             await connection.execute(sa.delete(preferences).where(preferences.c.endpoint == name))
             await connection.execute(sa.delete(endpoints).where(endpoints.c.id == endpoint_id))
 

@@ -42,9 +42,7 @@ def refuse_wider(path: Path, allowed: int) -> None:
     if not wanted(found.st_mode):
         raise Misconfigured("store.mode", f"{path} must be a plain {kind}.")
     if mode & ~allowed:
-        raise Misconfigured(
-            "store.mode", f"Others may read {path} (mode {mode:04o}). Make it private: chmod {allowed:o} {path}"
-        )
+        raise Misconfigured("store.mode", f"Others may read {path} (mode {mode:04o}). Make it private: chmod {allowed:o} {path}")
 
 
 def sync_folder(path: Path) -> None:

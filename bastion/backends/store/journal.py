@@ -64,9 +64,7 @@ class Journal:
                     time.sleep(_POLL_SECONDS)
                     continue
                 os.close(descriptor)
-                raise Unavailable(
-                    "audit.locked", "Another bastion process is writing this audit log.", str(path)
-                ) from None
+                raise Unavailable("audit.locked", "Another bastion process is writing this audit log.", str(path)) from None
             self._lock = descriptor
             for segment in self.segments():
                 private_file(segment)

@@ -32,12 +32,12 @@ class SqlSessions:
         end = begin[:-1] + chr(ord(begin[-1]) + 1)
         wanted = sa.select(sessions).where(sessions.c.id >= begin, sessions.c.id < end).order_by(sessions.c.id).limit(2)
         async with self._database.read() as connection:
-            rows = (await connection.execute(wanted)).all()
+            rows = (await connection.execute(wanted)).mappings().all()
         if not rows:
             raise Missing("session.missing", f"There is no session {prefix[:64]!a}.")
-        if len(rows) > 1 and rows[0].id != begin:
+        if len(rows) > 1 and rows[0]["id"] != begin:
             raise Conflict("session.ambiguous", f"Several sessions start with {begin!a}: give more of the id.")
-        return SessionRecord(**rows[0]._mapping)
+        return SessionRecord(**rows[0])
 
     async def find(self, wanted: SessionFilter) -> Sequence[SessionRecord]:
         """Return matching sessions, newest first; `since` and `until` are about their start."""
@@ -64,7 +64,7 @@ class SqlSessions:
         query = sa.select(participants).where(participants.c.session_id == session_id)
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(participants.c.joined_at, participants.c.participant_id))
-            return [ParticipantRecord(**row._mapping) for row in rows]
+            return [ParticipantRecord(**row) for row in rows.mappings()]
 
     async def orphans(self, node: str) -> Sequence[SessionRecord]:
         """Return that node's sessions that never ended (it crashed), oldest first."""
@@ -73,7 +73,7 @@ class SqlSessions:
 
     async def _sessions(self, query: sa.Select[tuple[object, ...]]) -> list[SessionRecord]:
         async with self._database.read() as connection:
-            return [SessionRecord(**row._mapping) for row in await connection.execute(query)]
+            return [SessionRecord(**row) for row in (await connection.execute(query)).mappings()]
 
     async def _put(self, table: sa.Table, values: dict[str, object]) -> None:
         same = [column == values[column.name] for column in table.primary_key]

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from bastion.backends.store import migrations
 from bastion.backends.store.audit import SqlAudit
@@ -43,7 +44,7 @@ class Store:
     preferences: SqlPreferences
     audit: SqlAudit
 
-    async def __aenter__(self) -> Store:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -57,7 +58,7 @@ class Store:
             await self.database.close()
 
 
-async def open_store(
+async def open_store(  # noqa: PLR0913 - one call that knows all its parts
     path: Path,
     *,
     node: str = "main",

@@ -22,9 +22,7 @@ class SqlUsers:
         """Store a new account; `Conflict` when the name (or id) is taken."""
         try:
             async with self._database.write() as connection:
-                await connection.execute(
-                    sa.insert(users), {"id": user.id, "created_at": user.created_at} | _columns(user)
-                )
+                await connection.execute(sa.insert(users), {"id": user.id, "created_at": user.created_at} | _columns(user))
         except sa.exc.IntegrityError:
             raise _taken(user) from None
 
@@ -62,7 +60,7 @@ class SqlUsers:
         wanted = sa.select(user_keys).where(user_keys.c.user_id == user_id)
         async with self._database.read() as connection:
             rows = await connection.execute(wanted.order_by(user_keys.c.added_at, user_keys.c.fingerprint))
-            return [UserKey(**row._mapping) for row in rows]
+            return [UserKey(**row) for row in rows.mappings()]
 
     async def add_key(self, key: UserKey) -> None:
         """Store a key; `Conflict` when this account has it already, `Missing` when there is no such account."""

@@ -65,9 +65,7 @@ class AesVault:
             except binascii.Error:
                 key = b""
             if len(key) != KEY_BYTES:
-                raise Misconfigured(
-                    "vault.key", f"{path}, line {number}: not a vault key ({KEY_BYTES} bytes in base64)."
-                )
+                raise Misconfigured("vault.key", f"{path}, line {number}: not a vault key ({KEY_BYTES} bytes in base64).")
             keys.append(key)
         if not keys:
             raise Misconfigured("vault.key", f"{path} holds no key.")
@@ -77,9 +75,7 @@ class AesVault:
         """Return the sealed form of `secret` for that place only."""
         head = bytes([VERSION]) + self._newest
         nonce = os.urandom(_NONCE_BYTES)
-        return (
-            head + nonce + self._ciphers[self._newest].encrypt(nonce, secret.reveal(), _place(head, table, row, column))
-        )
+        return head + nonce + self._ciphers[self._newest].encrypt(nonce, secret.reveal(), _place(head, table, row, column))
 
     def open(self, sealed: bytes, *, row: str, column: str, table: str = "credentials") -> Secret:
         """Return the secret; `Corrupt` when it was changed or moved, or its key is not in the file."""

@@ -34,7 +34,7 @@ class Ed25519Verifier:
     """Checks signatures with public keys."""
 
     def __init__(self, keys: Iterable[Ed25519PublicKey]) -> None:
-        self._public = {public_id(key): key for key in keys}
+        self.keys = {public_id(key): key for key in keys}
 
     @classmethod
     def load(cls, path: Path) -> Ed25519Verifier:
@@ -52,7 +52,7 @@ class Ed25519Verifier:
 
     def verify(self, data: bytes, signature: bytes, key_id: str) -> bool:
         """Return whether the key with that id signed `data`; False for an unknown key."""
-        key = self._public.get(key_id)
+        key = self.keys.get(key_id)
         if key is None:
             return False
         try:
@@ -90,9 +90,9 @@ class Ed25519Signer(Ed25519Verifier):
         """Read the private key, and the public file beside it; `Misconfigured` when they do not belong together."""
         key = _private(path)
         known = Ed25519Verifier.load(public_path(path))
-        if public_id(key.public_key()) not in known._public:
+        if public_id(key.public_key()) not in known.keys:
             raise Misconfigured("signer.public", f"{public_path(path)} does not hold the public half of {path}.")
-        return cls(key, known._public.values())
+        return cls(key, known.keys.values())
 
     @property
     def key_id(self) -> str:

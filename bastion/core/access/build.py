@@ -5,7 +5,7 @@ Everything wrong is collected, each with file, line and where possible a suggest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, get_args
@@ -14,7 +14,12 @@ from pydantic import BaseModel, ValidationError
 
 from bastion.core.access.actions import ACTIONS, FAMILIES, expand
 from bastion.core.access.decision import Terms
-from bastion.core.access.entries import read_checks, read_login, read_selector
+from bastion.core.access.entries import (
+    read_approval,
+    read_checks,
+    read_login,
+    read_selector,
+)
 from bastion.core.access.lint import lint
 from bastion.core.access.models import FileModel, RoleModel, RuleModel
 from bastion.core.access.policy import EVERYBODY, Policy, Role, Rule
@@ -31,6 +36,7 @@ from bastion.core.access.terms import read_terms
 from bastion.core.values import NAME
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
 
 _GROUP = 256  # a directory's group name (a DN is longer than a user name)
 
@@ -47,7 +53,7 @@ _KINDS = {
 def build(documents: Sequence[Document]) -> tuple[Policy, list[PolicyWarning]]:
     """Return the policy that the documents make together, and warnings. Raises `Misconfigured` (`policy.*`)."""
     problems = Problems()
-    files = [(document, file) for document in documents if (file := _shape(document, problems)) is not None]
+    files = [(document, file) for document in documents if (file := read_shape(FileModel, document, problems)) is not None]
     problems.raise_if_any()
     defaults = _defaults(files, problems)
     roles = _roles(files, problems)
@@ -60,23 +66,26 @@ def build(documents: Sequence[Document]) -> tuple[Policy, list[PolicyWarning]]:
 # ---------------------------------------------------------------- shape
 
 
-def _shape(document: Document, problems: Problems) -> FileModel | None:
+def read_shape(model: type[M], document: Document, problems: Problems) -> M | None:
+    """Return the document in the model's shape, or None with every difference noted."""
     try:
-        return FileModel.model_validate(document.data)
+        return model.model_validate(document.data)
     except ValidationError as error:
         # a misspelled key is often also a missing one; the misspelling is what to mend
         for found in sorted(error.errors(include_url=False), key=lambda one: one["type"] == "missing"):
             path = tuple(found["loc"])
-            code, text = _sentence(path, found["type"], found.get("input"), found["msg"], found.get("ctx", {}))
+            code, text = _sentence(model, path, found["type"], found.get("input"), found["msg"], found.get("ctx", {}))
             problems.add(code, document.place(path), text)
     return None
 
 
-def _sentence(path: Path, kind: str, got: object, message: str, context: dict[str, Any]) -> tuple[str, str]:
+def _sentence(  # noqa: PLR0913, PLR0917 - the parts of pydantic's finding
+    root: type[BaseModel], path: Path, kind: str, got: object, message: str, context: dict[str, Any]
+) -> tuple[str, str]:
     """Return (code, what is wrong in a sentence) for one of pydantic's findings."""
     last = path[-1] if path else ""
     if kind == "extra_forbidden":
-        model = _model_at(path[:-1])
+        model = _model_at(root, path[:-1])
         known = list(model.model_fields) if model else []
         return "unknown_key", f"unknown key '{shown(last)}' in {_where(path[:-1])}{did_you_mean(str(last), known)}"
     if kind == "missing":
@@ -108,9 +117,9 @@ def _where(path: Path) -> str:
     return text or "the file"
 
 
-def _model_at(path: Path) -> type[BaseModel] | None:
+def _model_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:
     """Return the model whose keys are known at a path; positions and role names are steps that stay inside one field."""
-    model: type[BaseModel] | None = FileModel
+    model: type[BaseModel] | None = root
     for step in path:
         field = model.model_fields.get(step) if model is not None and isinstance(step, str) else None
         if field is not None:
@@ -223,6 +232,8 @@ def _rule(model: RuleModel, document: Document, path: Path, known: _Known) -> Ru
         refuse("", 'say on which endpoints (endpoints: ["*"] for all of them)')
     if model.effect == "deny" and model.terms is not None:
         refuse("terms", "a rule that denies starts no session, so it has no terms")
+    if model.effect == "deny" and model.approval is not None:
+        refuse("approval", "a rule that denies cannot be approved; give the approval to a rule that allows")
     selectors = _read(read_selector, model.endpoints, "endpoints", refuse)
     logins = _read(read_login, model.logins, "logins", refuse)
     terms = read_terms(model.terms, known.defaults, lambda key, said: refuse(f"terms.{key}", said))
@@ -237,6 +248,7 @@ def _rule(model: RuleModel, document: Document, path: Path, known: _Known) -> Ru
         logins=() if any(login.text == "*" for login in logins) else logins,
         checks=read_checks(model.when, lambda key, said: refuse(f"when.{key}", said)),
         terms=known.terms.setdefault(terms, terms),
+        approval=read_approval(model.approval, model.name, lambda key, said: refuse(f"approval.{key}", said)),
         description=model.description,
         place=document.place(path),
     )
@@ -253,9 +265,9 @@ def _read(
 def _names(model: RuleModel, document: Document, path: Path, known: _Known) -> None:
     """Note every role, user and action of a rule that does not exist, with what may have been meant."""
     what, roles, problems = f"rule {model.name!r}", known.roles, known.problems
-    for number, name in enumerate(model.roles):
-        if name != EVERYBODY and name not in roles:
-            place = document.place((*path, "roles", number))
+    for steps, name in _role_names(model):
+        if name not in roles:
+            place = document.place((*path, *steps))
             problems.add("unknown_role", place, f"{what}: there is no role '{shown(name)}'{did_you_mean(name, roles)}")
     for number, name in enumerate(model.users):
         if not NAME.fullmatch(name):
@@ -266,3 +278,14 @@ def _names(model: RuleModel, document: Document, path: Path, known: _Known) -> N
             place = document.place((*path, "actions", number))
             near = did_you_mean(name, [*ACTIONS, *FAMILIES])
             problems.add("unknown_action", place, f"{what}: there is no action '{shown(name)}'{near}")
+
+
+def _role_names(model: RuleModel) -> Iterator[tuple[Path, str]]:
+    """Yield every role a rule names, with where it does."""
+    yield from ((("roles", number), name) for number, name in enumerate(model.roles) if name != EVERYBODY)
+    if model.when is not None:
+        yield from ((("when", "owner_roles", number), name) for number, name in enumerate(model.when.owner_roles or ()))
+    if model.approval is not None:
+        yield from ((("approval", "by", number), name) for number, name in enumerate(model.approval.by))
+        for at, level in enumerate(model.approval.levels or ()):
+            yield from ((("approval", "levels", at, "by", number), name) for number, name in enumerate(level.by))

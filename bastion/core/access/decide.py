@@ -10,14 +10,14 @@ Explanations are made afterwards and only for the first `explain` rules, so they
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
+from dataclasses import replace
+from itertools import chain, islice
 from typing import Final
 
 from bastion.core.access.actions import ACTIONS
 from bastion.core.access.conditions import Facts
 from bastion.core.access.decision import (
     NO_SESSION,
-    ApprovalLevel,
     Condition,
     Considered,
     Decision,
@@ -25,6 +25,8 @@ from bastion.core.access.decision import (
     Verdict,
 )
 from bastion.core.access.endpoint import Endpoint
+from bastion.core.access.fit import Fit, ending, fit, gaps, opening
+from bastion.core.access.hours import show_instant
 from bastion.core.access.policy import Policy, Rule
 from bastion.core.access.source import shown
 from bastion.core.access.terms import strictest
@@ -32,8 +34,6 @@ from bastion.core.identity import Identity
 
 EXPLAINED: Final = 64
 """Rules explained unless told otherwise: more than a person reads, few enough to cost nothing."""
-
-_NEAR: Final = 256  # rules among which the nearest to a refusal is looked for
 
 
 def decide(  # noqa: PLR0913 - all that a decision depends on, and nothing hidden
@@ -50,7 +50,8 @@ def decide(  # noqa: PLR0913 - all that a decision depends on, and nothing hidde
     """Decide one question. `at`: seconds since the epoch.
 
     `endpoint` None asks about an action as such: only rules about all endpoints answer that. `login` None means
-    the endpoint's first login. `explain`: most rules to explain in `considered`; None for all of them.
+    the endpoint's first login. `explain`: most rules to explain in `considered`, None for all of them; with 0
+    (menus) the answer has neither explanations nor `opens_at` and `valid_until`.
     """
     known = ACTIONS.get(action)
     if known is None:
@@ -60,21 +61,21 @@ def decide(  # noqa: PLR0913 - all that a decision depends on, and nothing hidde
     if login is None and endpoint is not None and (first := endpoint.login()) is not None:
         login = first.name
     facts = Facts(identity, policy.roles_of(identity), endpoint, action, at, login if endpoint else None, session)
-    denying: list[Rule] = []
-    granting: list[Rule] = []
-    near: list[Rule] = []
-    for rule in policy.candidates(action, identity.name, facts.roles, endpoint):
-        if rule.selects(endpoint):
-            if _applies(rule, facts):
-                (granting if rule.allows else denying).append(rule)
-            else:
-                near.append(rule)
-    considered, omitted = _considered(policy, facts, [*denying, *granting], near, explain)
-    if denying:
-        return _denied(denying[0], facts, considered, omitted)
-    if granting:
-        return _granted(policy, granting, facts, considered, omitted)
-    return _defaulted(near, facts, considered, omitted)
+    found = fit(policy, facts)
+    considered, omitted = _considered(policy, facts, found, explain)
+    if found.denying:
+        answer = _denied(found.denying[0], facts)
+    elif found.granting:
+        answer = _granted(policy, found.granting, facts)
+    else:
+        answer = _defaulted(found, facts)
+    if explain == 0:
+        return replace(answer, omitted=omitted)
+    if found.open:
+        return replace(answer, considered=considered, omitted=omitted, valid_until=ending(policy, facts, found))
+    opens = opening(policy, facts, found)
+    reason = answer.reason if opens is None else f"{answer.reason} It opens at {show_instant(opens, found.zone)}."
+    return replace(answer, reason=reason, considered=considered, omitted=omitted, opens_at=opens)
 
 
 def may(policy: Policy, identity: Identity, endpoint: Endpoint | None, actions: Iterable[str], at: float) -> frozenset[str]:
@@ -93,55 +94,35 @@ def permitted_logins(policy: Policy, identity: Identity, endpoint: Endpoint, act
     )
 
 
-def _applies(rule: Rule, facts: Facts) -> bool:
-    if not rule.takes_login(facts.login):
-        return False
-    for check in rule.checks:
-        holds = check.holds(facts)
-        if holds is False or (holds is None and rule.allows):
-            return False
-    return True
-
-
 # ---------------------------------------------------------------- answers
 
 
-def _denied(rule: Rule, facts: Facts, considered: tuple[Considered, ...], omitted: int) -> Decision:
+def _denied(rule: Rule, facts: Facts) -> Decision:
     why = f" ({shown(rule.description, 200)})" if rule.description else ""
-    reason = f"Rule {rule.name!r} denies {_what(facts)}{why}."
-    return Decision(Verdict.DENY, rule.name, reason, considered, omitted=omitted)
+    return Decision(Verdict.DENY, rule.name, f"Rule {rule.name!r} denies {_what(facts)}{why}.")
 
 
-def _granted(policy: Policy, granting: list[Rule], facts: Facts, considered: tuple[Considered, ...], omitted: int) -> Decision:
-    needs = tuple(rule.approval for rule in granting if rule.approval is not None)
-    open_needs = tuple(need for need in needs if need.rule not in facts.session.approved)
+def _granted(policy: Policy, granting: list[Rule], facts: Facts) -> Decision:
+    needs = (rule.approval for rule in granting if rule.approval is not None)
+    approvals = tuple(need for need in needs if need.rule not in facts.session.approved)
     terms = strictest((rule.terms for rule in granting), policy.defaults)
     names = tuple(rule.name for rule in granting)
-    decisive = open_needs[0].rule if open_needs else names[0]
-    if open_needs:
-        people = "; and by ".join(_who_approves(need.levels) for need in open_needs)
-        reason = f"Rule {decisive!r} allows {_what(facts)} once approved by {people}."
-    else:
-        also = f" (so do {len(names) - 1} more)" if len(names) > 1 else ""
-        reason = f"Rule {decisive!r} allows {_what(facts)}{also}."
-    verdict = Verdict.NEEDS_APPROVAL if open_needs else Verdict.ALLOW
-    return Decision(verdict, decisive, reason, considered, terms, granted_by=names, approvals=open_needs, omitted=omitted)
+    if approvals:
+        people = "; and by ".join(", then by ".join(map(str, need.levels)) for need in approvals)
+        reason = f"Rule {approvals[0].rule!r} allows {_what(facts)} once approved by {people}."
+        return Decision(Verdict.NEEDS_APPROVAL, approvals[0].rule, reason, terms=terms, granted_by=names, approvals=approvals)
+    also = f" (so do {len(names) - 1} more)" if len(names) > 1 else ""
+    return Decision(Verdict.ALLOW, names[0], f"Rule {names[0]!r} allows {_what(facts)}{also}.", terms=terms, granted_by=names)
 
 
-def _defaulted(near: list[Rule], facts: Facts, considered: tuple[Considered, ...], omitted: int) -> Decision:
+def _defaulted(found: Fit, facts: Facts) -> Decision:
     reason = f"No rule allows {_what(facts)} for {facts.identity.name}."
-    missed = [rule for rule in near[:_NEAR] if rule.allows]
-    if missed:
-        nearest = min(missed, key=lambda rule: (_gaps(rule, facts), rule.name))
-        failed = [condition for condition in _conditions(nearest, facts, _Got(facts)) if not condition.holds]
-        gaps = "; ".join(f"{condition.name}: wanted {condition.wanted}, got {condition.got}" for condition in failed)
-        reason += f" Rule {nearest.name!r} would, but {gaps}."
-    return Decision(Verdict.DENY, "", reason, considered, omitted=omitted)
-
-
-def _gaps(rule: Rule, facts: Facts) -> int:
-    """Return how many conditions keep an allow rule from applying."""
-    return (not rule.takes_login(facts.login)) + sum(check.holds(facts) is not True for check in rule.checks)
+    if nearly := found.nearly:
+        nearest = min(nearly, key=lambda rule: (gaps(rule, facts), rule.name))
+        failed = [condition for condition in _conditions(nearest, facts, _Got(facts), about=True) if not condition.holds]
+        missing = "; ".join(f"{condition.name}: wanted {condition.wanted}, got {condition.got}" for condition in failed)
+        reason += f" Rule {nearest.name!r} would, but {missing}."
+    return Decision(Verdict.DENY, "", reason)
 
 
 def _what(facts: Facts) -> str:
@@ -149,10 +130,6 @@ def _what(facts: Facts) -> str:
         return facts.action
     login = f" as {shown(facts.login)}" if facts.login and ACTIONS[facts.action].dials else ""
     return f"{facts.action} on {facts.endpoint.name}{login}"
-
-
-def _who_approves(levels: Iterable[ApprovalLevel]) -> str:
-    return ", then by ".join(str(level) for level in levels)
 
 
 # ---------------------------------------------------------------- explanations
@@ -172,32 +149,35 @@ class _Got:
             self.endpoint = f"{facts.endpoint.name} ({shown(labels)})" if labels else facts.endpoint.name
 
 
-def _considered(
-    policy: Policy, facts: Facts, applying: list[Rule], near: list[Rule], limit: int | None
-) -> tuple[tuple[Considered, ...], int]:
+def _considered(policy: Policy, facts: Facts, found: Fit, limit: int | None) -> tuple[tuple[Considered, ...], int]:
     """Return explanations, nearest rules first: applying, then those about this person and endpoint, then the others."""
     everything = policy.about.get(facts.action, ())
     if limit == 0 or not everything:
         return (), len(everything)
     limit = len(everything) if limit is None else limit
-    chosen = {rule.name: (rule, True) for rule in applying[:limit]}
-    for rule in chain(near, everything):
-        if len(chosen) >= limit:
-            break
-        chosen.setdefault(rule.name, (rule, False))
     got = _Got(facts)
-    explained = tuple(
-        Considered(name, rule.effect, applies, _conditions(rule, facts, got), rule.where)
-        for name, (rule, applies) in chosen.items()
-    )
-    return explained, len(everything) - len(explained)
+    explained: dict[str, Considered] = {}
+    about = chain(((rule, True) for rule in chain(found.denying, found.granting)), ((rule, False) for rule in found.near))
+    for rule, applies in islice(about, limit):
+        conditions = _conditions(rule, facts, got, about=True)
+        explained[rule.name] = Considered(rule.name, rule.effect, applies, conditions, rule.where)
+    for rule in everything:
+        if len(explained) >= limit:
+            break
+        if rule.name not in explained:
+            conditions = _conditions(rule, facts, got, about=False)
+            explained[rule.name] = Considered(rule.name, rule.effect, applies=False, conditions=conditions, source=rule.where)
+    return tuple(explained.values()), len(everything) - len(explained)
 
 
-def _conditions(rule: Rule, facts: Facts, got: _Got) -> tuple[Condition, ...]:
-    """Return every condition of a rule as found. `holds` is as the rule's effect takes it (a deny takes unknown facts)."""
-    found = [Condition("who", rule.wanted_who, got.who, rule.concerns(facts.identity.name, facts.roles))]
+def _conditions(rule: Rule, facts: Facts, got: _Got, *, about: bool) -> tuple[Condition, ...]:
+    """Return every condition of a rule as found. `holds` is as the rule's effect takes it (a deny takes unknown facts).
+
+    `about`: the rule is known to be about this person and endpoint.
+    """
+    found = [Condition("who", rule.wanted_who, got.who, about or rule.concerns(facts.identity.name, facts.roles))]
     if not rule.everywhere:
-        found.append(Condition("endpoint", rule.wanted_endpoints, got.endpoint, rule.selects(facts.endpoint)))
+        found.append(Condition("endpoint", rule.wanted_endpoints, got.endpoint, about or rule.selects(facts.endpoint)))
     if rule.logins:
         found.append(Condition("login", rule.wanted_logins, got.login, rule.takes_login(facts.login)))
     for check in rule.checks:

@@ -72,6 +72,10 @@ class ApprovalLevel:
     roles: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
 
+    def admits(self, name: str, roles: frozenset[str]) -> bool:
+        """Return whether that person may approve at this level (who asks is not known here: never let them)."""
+        return name in self.users or not roles.isdisjoint(self.roles)
+
     def __str__(self) -> str:
         people = [f"role {name}" for name in self.roles] + [f"user {name}" for name in self.users]
         return f"{self.count} of {', '.join(people)}"
@@ -117,7 +121,7 @@ class Decision:
 
     `granted_by` are all rules that grant it, `approvals` what they ask for first. `omitted` counts rules that
     were looked at but are not explained in `considered`. `opens_at`: when a refusal ends if only time is the
-    cause. `valid_until`: when time alone may change the answer; ask again then. Seconds since the epoch.
+    cause. `valid_until`: when time alone ends what is allowed (None: it does not). Seconds since the epoch.
     """
 
     verdict: Verdict

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from bastion.core.access.decision import Considered, Decision, Verdict
+from bastion.core.access.hours import show_instant
 from bastion.core.access.source import shown
 from bastion.core.access.terms import show_terms
 
@@ -16,6 +19,8 @@ def explain(decision: Decision) -> list[str]:
         lines.append("terms: " + "; ".join(show_terms(decision.terms)))
         if len(decision.granted_by) > 1:
             lines.append("granted by: " + ", ".join(decision.granted_by) + " (the strictest of their terms count)")
+    if decision.valid_until is not None:
+        lines.append(f"until {show_instant(decision.valid_until, ZoneInfo('UTC'))}, by time alone")
     lines.append("rules considered:" if decision.considered else "rules considered: none is about this action")
     for rule in decision.considered:
         lines.extend(_rule(rule))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from bastion.core.access.actions import ACTIONS
+from bastion.core.access.conditions import OwnerRoles
 from bastion.core.access.policy import EVERYBODY, Policy, Rule
 from bastion.core.access.source import PolicyWarning
 
@@ -27,6 +28,8 @@ def lint(policy: Policy) -> list[PolicyWarning]:
 
 def _idle_roles(policy: Policy) -> Iterator[PolicyWarning]:
     used = {name for rule in policy.rules for name in rule.roles}
+    used |= {name for rule in policy.rules if rule.approval for level in rule.approval.levels for name in level.roles}
+    used |= {name for rule in policy.rules for check in rule.checks if isinstance(check, OwnerRoles) for name in check.roles}
     for role in policy.roles.values():
         if role.name not in used:
             yield PolicyWarning(role.place, f"no rule mentions the role {role.name!r}, so it gives nothing")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_FEW = Annotated[list[str], Field(max_length=100)]
 _NAMES = Annotated[list[str], Field(max_length=10_000)]
 
 
@@ -45,11 +46,50 @@ class TermsModel(Shape):
     sessions_per_endpoint: int | None = Field(None, ge=1, le=10_000, description="most live sessions on one endpoint")
 
 
+class FactorModel(Shape):
+    """A proof of who they are, and how fresh it must be."""
+
+    kinds: list[Literal["publickey", "certificate", "password", "totp", "browser"]] = Field(
+        [], max_length=10, description="one of these; left out: any"
+    )
+    within: str | None = Field(None, description="how long ago at most, like 15m; left out: in this login")
+
+
 class WhenModel(Shape):
     """Conditions; all of them must hold."""
 
+    hours: _FEW | None = Field(
+        None, description="weekly windows, like mon-fri 08:00-17:00 Europe/Berlin; one of them must be open"
+    )
+    dates: _FEW | None = Field(
+        None, description="like 2026-12-01..2026-12-24 Europe/Berlin, or with times; one of them must be now"
+    )
+    sources: _FEW | None = Field(None, description="networks the person comes from, like 10.0.0.0/8")
+    factor: FactorModel | None = Field(None, description="a fresh proof of who they are, asked when a session starts")
+    ticket: str | None = Field(
+        None, description="form of the ticket number they give: # digit, @ letter, ? one, * any characters"
+    )
+    owner_roles: _FEW | None = Field(None, description="only sessions whose owner has one of these roles")
     invited: bool | None = Field(None, description="true: only sessions one was invited to")
     own: bool | None = Field(None, description="true: only one's own sessions and recordings; false: only those of others")
+
+
+class LevelModel(Shape):
+    """So many different people out of these."""
+
+    by: _FEW = Field([], description="roles whose members may approve")
+    users: _FEW = Field([], description="single users who may approve")
+    count: int = Field(1, ge=1, le=10, description="how many different people; never the one who asks")
+
+
+class ApprovalModel(LevelModel):
+    """What must be approved first. Either by/users/count, or several levels one after the other."""
+
+    levels: list[LevelModel] | None = Field(
+        None, max_length=5, description="instead of by, users and count: one level after the other"
+    )
+    valid: str = Field("8h", description="how long an approval lasts from its first use")
+    watched: bool = Field(default=False, description="true: only while an approver looks on")
 
 
 class RuleModel(Shape):
@@ -67,6 +107,7 @@ class RuleModel(Shape):
     logins: _NAMES | None = Field(None, description="accounts on the endpoint, globs too; left out: every account")
     when: WhenModel | None = Field(None, description="conditions; all must hold")
     terms: TermsModel | None = Field(None, description="what the session is bound to")
+    approval: ApprovalModel | None = Field(None, description="who has to say yes before it is allowed")
 
 
 class FileModel(Shape):

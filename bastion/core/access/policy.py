@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from bastion.core.access.conditions import Check
+from bastion.core.access.conditions import Check, Times
 from bastion.core.access.decision import ApprovalNeed, Terms
 from bastion.core.access.endpoint import Endpoint
 from bastion.core.access.glob import Glob
@@ -94,6 +94,7 @@ class Rule:
     approval: ApprovalNeed | None = None
     description: str = ""
     place: Place = field(default=NOWHERE, compare=False)
+    timed: bool = field(init=False, compare=False, repr=False)
     where: str = field(init=False, compare=False, repr=False)
     wanted_who: str = field(init=False, compare=False, repr=False)
     wanted_endpoints: str = field(init=False, compare=False, repr=False)
@@ -102,6 +103,7 @@ class Rule:
     def __post_init__(self) -> None:
         who = ["everybody"] if EVERYBODY in self.roles else [f"role {name}" for name in sorted(self.roles)]
         who += [f"user {name}" for name in sorted(self.users)]
+        object.__setattr__(self, "timed", any(isinstance(check, Times) for check in self.checks))
         object.__setattr__(self, "where", str(self.place))
         object.__setattr__(self, "wanted_who", _one_of(who))
         object.__setattr__(self, "wanted_endpoints", _one_of([selector.text for selector in self.selectors]))

@@ -88,9 +88,7 @@ def canonical(event: AuditEvent) -> bytes:
     try:
         text = json.dumps(fields, allow_nan=False, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
-        raise Invalid(
-            "audit.event", f"The event {event.code!a} holds something that is not JSON.", str(error)
-        ) from None
+        raise Invalid("audit.event", f"The event {event.code!a} holds something that is not JSON.", str(error)) from None
     if len(text) > MAX_EVENT_BYTES:
         raise Invalid("audit.event", f"The event {event.code!a} is larger than {MAX_EVENT_BYTES} bytes.")
     return text.encode("ascii")

@@ -115,9 +115,7 @@ def verify(lines: Iterable[bytes], node: str, verifier: Verifier) -> tuple[list[
             reason = f"a checkpoint is missing, doubled or moved: after {last} comes one that follows {found.previous}"
             return good, Fault(last + 1, reason, "checkpoints")
         if not verifier.verify(found.payload, found.signature, found.key_id):
-            return good, Fault(
-                found.seq, f"the checkpoint's signature by key {found.key_id} is not valid", "checkpoints"
-            )
+            return good, Fault(found.seq, f"the checkpoint's signature by key {found.key_id} is not valid", "checkpoints")
         good.append(found)
         last = found.seq
     return good, None

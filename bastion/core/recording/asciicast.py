@@ -77,7 +77,7 @@ class CastEncoder:
     Invariant: `time` is the exact sum of the intervals handed out, so no rounding error ever adds up.
     """
 
-    __slots__ = ("_author", "_input", "_input_by", "_origin", "tail", "time")
+    __slots__ = ("_input", "_input_by", "_origin", "author", "tail", "time")
 
     def __init__(self, at: float) -> None:
         self._origin = at
@@ -85,7 +85,8 @@ class CastEncoder:
         """Microseconds since the start, as of the last line handed out."""
         self.tail = b""
         """Output bytes (at most three) that begin a character and wait for its end."""
-        self._author = ""  # whom the last comment named
+        self.author = ""
+        """Whom the last comment named: they typed the `i` events behind it."""
         self._input = b""  # typed bytes that wait for the end of their character
         self._input_by = ""
 
@@ -141,8 +142,8 @@ class CastEncoder:
 
     def _typed(self, text: str, at: float, by: str) -> bytes:
         comment = b""
-        if by != self._author:
-            self._author = by
+        if by != self.author:
+            self.author = by
             name = "".join(c if c.isprintable() else "?" for c in clean(by))
             comment = BY + name.encode() + b"\n"
         pieces = range(0, len(text), EVENT_CHARACTERS)
@@ -176,7 +177,7 @@ class CastEncoder:
         """
         self.time = time
         self.tail = self._input = b""
-        self._author = ""
+        self.author = ""
 
     def _event(self, code: str, data: str, at: float) -> bytes:
         time = max(self.time, int((at - self._origin) * 1e6 + 0.5))

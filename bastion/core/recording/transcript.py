@@ -26,9 +26,14 @@ _BACKSPACED: Final = re.compile(r"[^\x08]\x08")
 _BACKSPACES: Final = 200  # rounds of erasing; a line of nothing else would take forever
 
 
+def stripped(text: str) -> str:
+    """Return output without its control sequences (but with CR, LF, TAB and BS): for looking, not for showing."""
+    return _SEQUENCE.sub("", text)
+
+
 def plain(line: str) -> str:
     """Return what one line of output says, without what moved or coloured it."""
-    line = _SEQUENCE.sub("", line)
+    line = stripped(line)
     if "\r" in line:
         line = next((part for part in reversed(line.split("\r")) if part), "")
     for _ in range(_BACKSPACES):

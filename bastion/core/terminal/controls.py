@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from bastion.core.terminal import charsets
 from bastion.core.terminal.modes import Moded
 from bastion.core.terminal.sgr import follow
 from bastion.core.terminal.strings import STARTS, string
@@ -59,9 +60,13 @@ def _parameters(text: str) -> list[int]:
     return values
 
 
-def _designate(which: str) -> Callable[[Moded, str], None]:
-    def call(screen: Moded, code: str) -> None:
-        screen.define_charset(code, which)
+def _designate(which: str, name: str) -> Call:
+    at = "()*+".index(which)
+    name = charsets.known(name)
+
+    def call(screen: Moded) -> None:
+        if screen.sets[at] != name:  # most say once more that G0 is ASCII
+            screen.define_charset(name, which)
 
     return call
 
@@ -105,70 +110,54 @@ def _save(screen: Moded, *parameters: int) -> None:
         screen.save_cursor()
 
 
-def _restore(screen: Moded, *_: int) -> None:
-    screen.restore_cursor()
-
-
 def _reset(screen: Moded) -> int:
     screen.reset()
     return screen.lines
 
 
-def _one(call: Callable[[Any, int], int | None]) -> Call:
-    def first(screen: Moded, parameter: int = 0, *_: int) -> int | None:
-        return call(screen, parameter)
+ALL: Final = 32  # parameters; each function takes the first so many
 
-    return first
-
-
-def _two(call: Callable[[Any, int, int], int | None]) -> Call:
-    def both(screen: Moded, first: int = 0, second: int = 0, *_: int) -> int | None:
-        return call(screen, first, second)
-
-    return both
-
-
-_FINAL: Final[dict[str, Call]] = {
-    "@": _one(Moded.insert_characters),
-    "A": _one(Moded.cursor_up),
-    "B": _one(Moded.cursor_down),
-    "C": _one(Moded.cursor_forward),
-    "D": _one(Moded.cursor_back),
-    "E": _one(Moded.cursor_down1),
-    "F": _one(Moded.cursor_up1),
-    "G": _one(Moded.cursor_to_column),
-    "H": _two(Moded.cursor_position),
-    "I": _one(Moded.tab),
-    "J": _one(Moded.erase_in_display),
-    "K": _one(Moded.erase_in_line),
-    "L": _one(Moded.insert_lines),
-    "M": _one(Moded.delete_lines),
-    "P": _one(Moded.delete_characters),
-    "S": _one(Moded.scroll_up),
-    "X": _one(Moded.erase_characters),
-    "Z": _one(Moded.back_tab),
-    "`": _one(Moded.cursor_to_column),
-    "a": _one(Moded.cursor_forward),
-    "b": repeat,
-    "d": _one(Moded.cursor_to_line),
-    "e": _one(Moded.cursor_down_absolute),
-    "f": _two(Moded.cursor_position),
-    "g": _one(Moded.clear_tab_stop),
-    "h": Moded.set_mode,
-    "l": Moded.reset_mode,
-    "r": _two(Moded.set_margins),
-    "s": _save,
-    "u": _restore,
-    "?J": _one(Moded.erase_in_display),
-    "?K": _one(Moded.erase_in_line),
-    "?h": _set_private,
-    "?l": _reset_private,
-    "!p": lambda screen, *_: screen.soft_reset(),
-    " q": _cursor_style,
-    ">m": _modify_keys,
-    ">u": _push_keyboard,
-    "<u": _pop_keyboard,
-    "=u": _set_keyboard,
+_FINAL: Final[dict[str, tuple[Call, int]]] = {
+    "@": (Moded.insert_characters, 1),
+    "A": (Moded.cursor_up, 1),
+    "B": (Moded.cursor_down, 1),
+    "C": (Moded.cursor_forward, 1),
+    "D": (Moded.cursor_back, 1),
+    "E": (Moded.cursor_down1, 1),
+    "F": (Moded.cursor_up1, 1),
+    "G": (Moded.cursor_to_column, 1),
+    "H": (Moded.cursor_position, 2),
+    "I": (Moded.tab, 1),
+    "J": (Moded.erase_in_display, 1),
+    "K": (Moded.erase_in_line, 1),
+    "L": (Moded.insert_lines, 1),
+    "M": (Moded.delete_lines, 1),
+    "P": (Moded.delete_characters, 1),
+    "S": (Moded.scroll_up, 1),
+    "X": (Moded.erase_characters, 1),
+    "Z": (Moded.back_tab, 1),
+    "`": (Moded.cursor_to_column, 1),
+    "a": (Moded.cursor_forward, 1),
+    "b": (repeat, 1),
+    "d": (Moded.cursor_to_line, 1),
+    "e": (Moded.cursor_down_absolute, 1),
+    "f": (Moded.cursor_position, 2),
+    "g": (Moded.clear_tab_stop, 1),
+    "h": (Moded.set_mode, ALL),
+    "l": (Moded.reset_mode, ALL),
+    "r": (Moded.set_margins, 2),
+    "s": (_save, ALL),
+    "u": (Moded.restore_cursor, 0),
+    "?J": (Moded.erase_in_display, 1),
+    "?K": (Moded.erase_in_line, 1),
+    "?h": (_set_private, ALL),
+    "?l": (_reset_private, ALL),
+    "!p": (Moded.soft_reset, 0),
+    " q": (_cursor_style, ALL),
+    ">m": (_modify_keys, ALL),
+    ">u": (_push_keyboard, ALL),
+    "<u": (_pop_keyboard, ALL),
+    "=u": (_set_keyboard, ALL),
 }
 
 _ESCAPES: Final[dict[str, Action]] = {
@@ -210,13 +199,11 @@ def _csi(body: str) -> Action:
         return NOTHING
     if final == "T" and not prefix and not between:
         # With five parameters it would be mouse highlighting.
-        return (_one(Moded.scroll_down), tuple(_parameters(digits))) if ";" not in digits else NOTHING
-    call = _FINAL.get(prefix + between + final)
-    if call is None:
+        return (Moded.scroll_down, tuple(_parameters(digits))) if ";" not in digits else NOTHING
+    if prefix + between + final not in _FINAL:
         return NOTHING
-    if prefix + final == ">m" and not digits:
-        return (call, (4,))
-    return (call, tuple(_parameters(digits)))
+    call, takes = _FINAL[prefix + between + final]
+    return (call, tuple(_parameters(digits)[:takes]))
 
 
 def unfinished(token: str) -> bool:
@@ -242,7 +229,7 @@ def understand(token: str) -> Action:
     if body[:1] == "[":
         return _csi(body[1:]) if len(body) <= CSI_MAX else NOTHING
     if len(body) == 2 and body[0] in "()*+":  # noqa: PLR2004 - an intermediate and a final
-        return (_designate(body[0]), (body[1],))
+        return (_designate(body[0], body[1]), ())
     return _ESCAPES.get(body, NOTHING)
 
 

@@ -132,12 +132,17 @@ class Editor(Canvas):
         if self.origin:
             self.y = min(self.top + line - 1, self.bottom)
         else:
-            self.y = min(line, self.lines) - 1
+            self.y = (line if line < self.lines else self.lines) - 1
 
     def cursor_position(self, line: int | None = None, column: int | None = None) -> None:
         """Move to a row and column, counted from 1."""
-        self.x = min(self.columns, column or 1) - 1
-        self._to_line(line or 1)
+        column = column or 1
+        line = line or 1
+        self.x = (column if column < self.columns else self.columns) - 1
+        if self.origin:
+            self._to_line(line)
+        else:
+            self.y = (line if line < self.lines else self.lines) - 1
 
     def cursor_down_absolute(self, count: int | None = None) -> None:
         """Move down without regard to margins (VPR)."""
@@ -157,9 +162,11 @@ class Editor(Canvas):
     def erase(self, y: int, start: int, end: int) -> None:
         """Blank the cells of row `y` from `start` to before `end`, with the pen's background."""
         line, blank = self.rows[y], self.blank
-        line.shown = None
         chars, styles = line.chars, line.styles
         have = len(chars)
+        if start >= have and blank is PLAIN:
+            return
+        line.shown = None
         if start < have and start and chars[start] == "":
             chars[start - 1] = " "
             styles[start - 1] = blank
@@ -202,7 +209,7 @@ class Editor(Canvas):
             if y:
                 self.rows[y - 1].wrapped = False
 
-    def erase_in_display(self, how: int = 0, *_args: Any, **_kwargs: Any) -> int:
+    def erase_in_display(self, how: int = 0, *_args: Any, **_kwargs: Any) -> int:  # type: ignore[override]
         """Erase to the end (0), to the cursor (1), the screen (2) or the scrollback (3).
 
         Returns the rows touched, for whoever counts the effort.
@@ -236,6 +243,7 @@ class Editor(Canvas):
         count = min(count or 1, columns - x)
         line, blank = self.rows[self.y], self.blank
         line.shown = None
+        line.wrapped = False
         if x >= len(line.chars) and blank is PLAIN:
             return
         line.pad(x)
@@ -253,6 +261,7 @@ class Editor(Canvas):
         count = min(count or 1, columns - x)
         line, blank = self.rows[self.y], self.blank
         line.shown = None
+        line.wrapped = False
         chars, styles = line.chars, line.styles
         if blank is not PLAIN:
             line.pad(columns)
@@ -267,16 +276,16 @@ class Editor(Canvas):
             chars += [" "] * count
             styles += [blank] * count
 
-    def insert_lines(self, count: int | None = None) -> int:
-        """Insert blank rows at the cursor, within the margins."""
+    def insert_lines(self, count: int | None = None) -> int:  # type: ignore[override]
+        """Insert blank rows at the cursor, within the margins; the cursor stays (libvterm, tmux)."""
         if not self.top <= self.y <= self.bottom:
             return 0
+        self._unwrap()
         self.scroll(self.y, self.bottom, -(count or 1))
-        self.x = 0
         return min(count or 1, self.lines)
 
-    def delete_lines(self, count: int | None = None) -> int:
-        """Delete rows at the cursor, within the margins."""
+    def delete_lines(self, count: int | None = None) -> int:  # type: ignore[override]
+        """Delete rows at the cursor, within the margins; the cursor stays (libvterm, tmux)."""
         if not self.top <= self.y <= self.bottom:
             return 0
         count = min(count or 1, self.bottom - self.y + 1)
@@ -286,7 +295,7 @@ class Editor(Canvas):
         rows[at:at] = [filled(columns, blank) for _ in range(count)]
         if self.y:
             rows[self.y - 1].wrapped = False
-        self.x = 0
+        self._unwrap()
         return count
 
     def scroll_up(self, count: int | None = None) -> int:
@@ -305,7 +314,7 @@ class Editor(Canvas):
         self.draw(char * count)
         return count // 8 + 1
 
-    def alignment_display(self) -> int:
+    def alignment_display(self) -> int:  # type: ignore[override]
         """Fill the screen with E (DECALN)."""
         self.top, self.bottom = 0, self.lines - 1
         self.x = self.y = 0

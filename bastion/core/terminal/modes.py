@@ -103,11 +103,11 @@ class Moded(Editor):
         """Return whether a private mode is set."""
         return mode << _SHIFT in self.mode
 
-    def set_mode(self, *modes: int, **kwargs: Any) -> int:
+    def set_mode(self, *modes: int, **kwargs: Any) -> int:  # type: ignore[override]
         """Set public modes, or private ones with `private=True`. Returns the rows touched."""
         return sum(self._switch(mode, on=True, private=bool(kwargs.get("private"))) for mode in modes)
 
-    def reset_mode(self, *modes: int, **kwargs: Any) -> int:
+    def reset_mode(self, *modes: int, **kwargs: Any) -> int:  # type: ignore[override]
         """Reset modes. Returns the rows touched."""
         return sum(self._switch(mode, on=False, private=bool(kwargs.get("private"))) for mode in modes)
 
@@ -187,6 +187,8 @@ class Moded(Editor):
         self.kitty, self.other_kitty = self.other_kitty, self.kitty
         if self.on_alternate:
             self.saved, self.kitty = None, [0]
+        else:
+            self.other_saved, self.other_kitty = None, [0]
 
     # -- the saved cursor -------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ class Channel(ServerSession):
     def resized(self, size: TerminalSize) -> None:
         """The window changed."""
         if self._console is not None:
-            self._console.resized(size.width, size.height)
+            self._console.resized(size.cols, size.rows)
 
     def signalled(self, name: str) -> None:
         """A signal came."""

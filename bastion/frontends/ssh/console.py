@@ -22,7 +22,7 @@ class SshConsole:
     def __init__(self, session: ServerSession, identity: Identity, environment: dict[str, str]) -> None:
         self.identity = identity
         self.term = session.term
-        self.size = Size.clamp(session.size.width, session.size.height)
+        self.size = Size.clamp(session.size.cols, session.size.rows)
         self.environment = {key: value for key, value in environment.items() if _ENVIRONMENT.fullmatch(key)}
         self.is_open = True
         self.signal = ""

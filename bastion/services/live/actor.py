@@ -244,6 +244,9 @@ class SessionActor:
         except BastionError as error:
             self.post(e.EndpointFailed(self._now(), error.code, error.public))
             return
+        except Exception as error:  # noqa: BLE001 - a bug in a dialler ends this session, not the person's wait
+            self._crash(error)
+            return
         finally:
             self._dialling = None
         if self.session.state is not State.CONNECTING:

@@ -30,7 +30,7 @@ def statements(table: str) -> list[str]:
         "update": f"BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, '{table} are never changed'); END",
         "delete": f"BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, '{table} are never deleted'); END",
         "insert": (
-            f"BEFORE INSERT ON {table} WHEN NEW.seq <= (SELECT max(seq) FROM {table} WHERE node = NEW.node) "
+            f"BEFORE INSERT ON {table} WHEN NEW.seq <= (SELECT max(seq) FROM {table} WHERE node = NEW.node) "  # noqa: S608 - GUARDED names only
             f"BEGIN SELECT RAISE(ABORT, '{table} are only added at the end'); END"
         ),
     }

@@ -76,9 +76,7 @@ def _endpoints() -> None:
         sa.Column("method", sa.String(16), nullable=False),
         sa.Column("credential_id", ID),
         sa.PrimaryKeyConstraint("endpoint_id", "position", name="pk_endpoint_logins"),
-        sa.ForeignKeyConstraint(
-            ["endpoint_id"], ["endpoints.id"], name="fk_endpoint_logins_endpoint_id", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["endpoint_id"], ["endpoints.id"], name="fk_endpoint_logins_endpoint_id", ondelete="CASCADE"),
     )
     op.create_index("ix_endpoint_logins_credential_id", "endpoint_logins", ["credential_id"])
     op.create_table(
@@ -91,9 +89,7 @@ def _endpoints() -> None:
         sa.Column("added_at", TIME, nullable=False),
         sa.Column("added_by", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("endpoint_id", "position", name="pk_endpoint_host_keys"),
-        sa.ForeignKeyConstraint(
-            ["endpoint_id"], ["endpoints.id"], name="fk_endpoint_host_keys_endpoint_id", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["endpoint_id"], ["endpoints.id"], name="fk_endpoint_host_keys_endpoint_id", ondelete="CASCADE"),
     )
     op.create_table(
         "credentials",

@@ -1,0 +1,110 @@
+"""How a replay looks around the screen: the timeline row, the status line, the line of typed keys. Pure pictures.
+
+Never shows a text from a recording as it is: the canvas escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from bastion.core.recording.playback import clock_text, speed_text
+from bastion.core.recording.track import CONTROL, Entry
+from bastion.core.terminal.grid import Grid, Row
+from bastion.core.terminal.paint import Canvas
+from bastion.core.terminal.style import BOLD, DIM, PLAIN, REVERSE, Style, style
+from bastion.core.terminal.viewport import Viewport, view
+from bastion.core.text import text_width
+
+HELP: Final = "space play · ←→ seek · [ ] marks · / find · +- speed · q quit"
+
+_BARS: Final = " ▁▂▃▄▅▆▇█"
+_STATUS: Final = style(flags=REVERSE)
+_HEAD: Final = style(flags=REVERSE | BOLD)
+_PAST: Final = PLAIN
+_FUTURE: Final = style(flags=DIM)
+_HOLDERS: Final = tuple(style(fg=color) for color in (2, 6, 3, 5, 4, 1))  # who held control, in order of first hold
+_TIMELINE_FROM: Final = 6  # lines a window needs before one of them goes to the timeline
+
+
+class State(NamedTuple):
+    """What the status line says. Positions in microseconds."""
+
+    position: int
+    duration: int
+    complete: bool
+    speed: float
+    word: str
+    message: str = ""
+    wall: str = ""
+
+
+def status_row(columns: int, state: State) -> Row:
+    """Return the last line: where, how fast, and what the keys do or the last thing that happened."""
+    canvas = Canvas(columns, 1, _STATUS)
+    total = clock_text(state.duration) + ("" if state.complete else "+")
+    left = f" {clock_text(state.position)}/{total}  {speed_text(state.speed)}  {state.word}"
+    if state.wall:
+        left += f"  {state.wall}"
+    right = state.message or HELP
+    x = canvas.text(0, 0, left, _STATUS)
+    room = columns - x - 3
+    if room > 0:
+        canvas.text(max(x + 2, columns - text_width(right) - 1), 0, right, _STATUS, min(room, text_width(right)))
+    return canvas.row(0)
+
+
+def timeline_row(columns: int, state: State, activity: Sequence[int], entries: Sequence[Entry]) -> Row:
+    """Return the row of time: bars for how much happened, colours for who held control, ◆ for markers."""
+    canvas = Canvas(columns, 1)
+    duration = max(1, state.duration)
+    most = max(activity, default=0)
+    holders = _holders(columns, duration, entries)
+    here = min(columns - 1, state.position * columns // duration)
+    for x in range(columns):
+        amount = activity[x] if x < len(activity) else 0
+        bar = _BARS[-(-amount * (len(_BARS) - 1) // most) if most else 0]
+        look = holders[x] if x <= here else _FUTURE
+        canvas.text(x, 0, bar if bar != " " else "·", look)
+    for entry in entries:
+        x = min(columns - 1, entry.time * columns // duration)
+        canvas.text(x, 0, "◆", _PAST if x <= here else _FUTURE)
+    canvas.text(here, 0, "█", _HEAD)
+    return canvas.row(0)
+
+
+def _holders(columns: int, duration: int, entries: Sequence[Entry]) -> list[Style]:
+    looks: dict[str, Style] = {"": PLAIN}
+    row = [PLAIN] * columns
+    for entry in entries:
+        if entry.kind == CONTROL:
+            look = looks.setdefault(entry.who, _HOLDERS[(len(looks) - 1) % len(_HOLDERS)])
+            x = min(columns - 1, entry.time * columns // duration)
+            row[x:] = [look] * (columns - x)
+    return row
+
+
+def typed_row(columns: int, by: str, keys: str) -> Row:
+    """Return the line of the input track: who typed what last."""
+    canvas = Canvas(columns, 1, _STATUS)
+    name = f" {by or 'typed'}> "
+    x = canvas.text(0, 0, name, _HEAD)
+    canvas.text(x, 0, keys[-max(1, columns - x - 1) :], _STATUS)
+    return canvas.row(0)
+
+
+def frame(grid: Grid, viewport: Viewport, below: Sequence[Row]) -> tuple[Grid, Viewport]:
+    """Return the window's picture, and the viewport moved with the cursor.
+
+    Under the recording's screen stand our rows; where there is little room only the last of them, or none.
+    """
+    columns, lines = viewport.columns, viewport.lines
+    if lines >= _TIMELINE_FROM:
+        kept = list(below)
+    else:
+        kept = list(below)[-1:] if lines > 1 else []
+    inner = viewport.resized(columns, lines - len(kept)).followed(grid)
+    shown = view(grid, inner)
+    picture = replace(shown, rows=shown.rows + tuple(kept), title="")
+    return picture, inner.resized(columns, lines)

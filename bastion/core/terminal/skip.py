@@ -1,0 +1,131 @@
+"""Skip-ahead: in a long backlog, text that can only scroll away is passed over without being drawn.
+
+Never changes what is seen in the end: screen, scrollback, pen and cursor are those of drawing it all.
+
+Why that is exact. Take a stretch of output in which nothing stands but text, CR LF, and sequences that act
+within the cursor's row or on the pen, while the cursor is in the last row and the whole screen scrolls. Each
+CR LF then scrolls by one and leaves the cursor at the start of the last row. So whatever stands before
+the last screenful of CR LFs has left the screen for the scrollback. What it does beyond that is to change the pen,
+which is worked out from the colour sequences alone. The rows it sends to the scrollback are kept as bytes,
+and drawn on a one-row screen should somebody look.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from bastion.core.terminal.canvas import GHOST
+from bastion.core.terminal.line import Packed, filled
+from bastion.core.terminal.screen import Screen
+from bastion.core.terminal.scrollback import Passed
+from bastion.core.terminal.sgr import select
+from bastion.core.terminal.stream import Stream
+from bastion.core.terminal.style import Style
+
+WINDOW: Final = 1 << 20
+"""Bytes looked at in one go: about 3 ms."""
+WORTHWHILE: Final = 8192
+"""Fewer bytes are as quickly drawn."""
+TAIL_MAX: Final = 1 << 16
+PASSED_MAX: Final = 1 << 19
+"""Bytes kept instead of scrollback rows; with longer lines than that makes, nothing is skipped."""
+
+_UNSAFE: Final = re.compile(
+    rb"[\x0b\x0c\x0e-\x1f\xc2](?:(?<![\x1b\xc2])|(?<=\xc2)[\x80-\x9f]|(?<=\x1b)(?!\[[\d;:]{0,64}m|\[\d{0,4}[KCDGXP@`]|\(B))",
+)
+_SGR: Final = re.compile(rb"\x1b\[([\d;:]{0,64})m")
+_RESETS: Final = (b"\x1b[0m", b"\x1b[m", b"\x1b[0;")
+_NOT_TEXT: Final = re.compile(rb"\x1b(?:\[[\d;:]*[@-~]|\(B)|[\x00-\x08\x0e-\x1f\x7f]")
+_LINE_END: Final = b"\r\n"
+
+
+def possible(screen: Screen, stream: Stream) -> bool:
+    """Return whether output could be skipped in this state."""
+    return (
+        screen.y == screen.bottom == screen.lines - 1
+        and screen.top == 0
+        and screen.plain
+        and screen.autowrap
+        and not screen.reverse_wrap
+        and not stream.unfinished
+    )
+
+
+def _pen_after(pen: Style, data: bytes) -> Style:
+    """Return the pen once the colour sequences in the data have acted."""
+    last_reset = max(data.rfind(reset) for reset in _RESETS)
+    if last_reset >= 0:
+        data = data[last_reset:]
+        pen = select(pen, "")
+    for body in _SGR.findall(data):
+        pen = select(pen, body.decode("ascii"))
+    return pen
+
+
+def _back(data: bytes, count: int, start: int, end: int) -> int:
+    """Return where the text after the `count`th CR LF from the end begins, -1 if there are fewer."""
+    for _ in range(count):
+        end = data.rfind(_LINE_END, start, end)
+        if end < 0:
+            return -1
+    return end + len(_LINE_END)
+
+
+def _renderer(screen: Screen, data: bytes, pen: Style) -> Callable[[], list[Packed]]:
+    columns, lines, limit, tabstops = screen.columns, screen.lines, screen.scrollback.limit, set(screen.tabstops)
+
+    def render() -> list[Packed]:
+        # Two rows, since erasing can undo the wrap of the row above.
+        scratch = Screen(columns, min(lines, 2), limit)
+        scratch.tabstops = tabstops
+        scratch.set_pen(pen)
+        scratch.y = scratch.bottom
+        scratch.rows = [GHOST] * scratch.bottom + [filled(columns, scratch.blank)]
+        stream = Stream(scratch)
+        stream.feed_bytes(data)
+        for line in scratch.rows[:-1]:
+            scratch.leave(line)
+        return scratch.scrollback.rows()
+
+    return render
+
+
+def skip(screen: Screen, stream: Stream, window: bytes) -> int:
+    """Pass over what can be passed over at the window's start; return the bytes that were dealt with."""
+    if not possible(screen, stream):
+        return 0
+    unsafe = _UNSAFE.search(window)
+    end = unsafe.start() if unsafe else len(window)
+    start = window.find(_LINE_END, 0, end) + len(_LINE_END)
+    seen = _back(window, screen.lines + 1, start, end)  # from here on it is drawn
+    if seen - start < WORTHWHILE or end - seen > TAIL_MAX or start < len(_LINE_END):
+        return 0
+    kept = seen
+    limit = screen.scrollback.limit
+    if not screen.on_alternate and limit:
+        kept = max(start, _back(window, limit + 1, start, seen))
+        if seen - kept > PASSED_MAX:
+            return 0
+    stream.feed_bytes(window[:start])
+    if not possible(screen, stream) or stream.busy:
+        return start  # the first line held a surprise
+    if not screen.on_alternate:
+        _keep(screen, window[start:kept], window[kept:seen])
+    screen.set_pen(_pen_after(screen.pen, window[start:seen]))
+    screen.rows = [GHOST] * (screen.lines - 1) + [filled(screen.columns, screen.blank)]
+    stream.feed_bytes(window[seen:end])
+    return end
+
+
+def _keep(screen: Screen, gone: bytes, kept: bytes) -> None:
+    """Send the rows on view to the scrollback, and after them what is passed over."""
+    for line in screen.rows[:-1]:
+        screen.leave(line)
+    if screen.left_text is not None:
+        text = _NOT_TEXT.sub(b"", gone + kept).decode("utf-8", "replace")
+        screen.left_text += [line.rstrip() for line in text.split("\n")[:-1]]
+    if kept:
+        pen = _pen_after(screen.pen, gone)
+        screen.scrollback.push_passed(Passed(kept.count(_LINE_END), _renderer(screen, kept, pen)))

@@ -1,0 +1,136 @@
+"""What a player knows of a recording before it read it: keyframes, markers, its length. Never on a session's path.
+
+Mostly made while the session ran; what is missing (a crash, the last seconds) is made here, in steps, in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from bastion.core.recording import keyframes, track
+from bastion.core.recording.indexer import Indexer
+from bastion.core.recording.keyframes import Keyframe, Place, Places
+from bastion.core.recording.reader import Header
+from bastion.services.ports import Recordings, SideReader
+
+_TRACK_BYTES: Final = 4 * 1024 * 1024
+_HEADS: Final = 64 * 1024  # read at once: small keyframes are many to a block
+
+
+class Index:
+    """A recording's table of contents. All methods but the properties are called in a thread, one at a time."""
+
+    def __init__(self, recordings: Recordings, session_id: str, header: Header) -> None:
+        self._recordings = recordings
+        self._session_id = session_id
+        self._header = header
+        self._live = recordings.is_live(session_id)
+        self._found: list[Place] = []
+        self._held: dict[int, bytes] = {}  # by cast offset; records that are not on file (of live recordings)
+        self._track: list[track.Entry] = []
+        self._side: SideReader | None = None
+        self._length = self._load()
+        self.places = Places(self._found)
+        self._indexer = Indexer(header, self._start())
+        self._chunks: Iterator[bytes] | None = None
+        self.complete = False
+        """Whether the whole recording, as it is now, was looked through."""
+
+    @property
+    def duration(self) -> int:
+        """Microseconds from the start to the last event known."""
+        return self._indexer.time
+
+    @property
+    def entries(self) -> list[track.Entry]:
+        """Who came and went, and every marker, by time."""
+        return track.merged(self._track, self._indexer.marks)
+
+    def keyframe(self, time: int) -> Keyframe | None:
+        """Return the last keyframe that is not after `time`."""
+        for place in self.places.before(time):
+            record = self._held.get(place.offset, b"")
+            if not record and self._side is not None:
+                record = self._side.pread(place.length, place.at)
+            found = keyframes.unpack(record)
+            if found is not None:
+                return found
+        return None
+
+    def step(self) -> None:
+        """Look through the next chunk of what was not indexed yet."""
+        if self._chunks is None:
+            self._chunks = self._recordings.chunks(self._session_id, self._read_from)
+        data = next(self._chunks, b"")
+        if not data:
+            self._chunks = None
+            self.complete = True
+            return
+        self.complete = False
+        self._read_from += len(data)
+        found = self._indexer.feed(data)
+        if found:
+            self._keep(found)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self._side is not None:
+            self._side.close()
+            self._side = None
+
+    # ------------------------------------------------------------ the inside
+
+    def _load(self) -> int:
+        """Read what side files there are; return the length of the sound part of the keyframes."""
+        side = self._recordings.open_side(self._session_id, track.FILE)
+        if side is not None:
+            self._track = track.parse(side.pread(_TRACK_BYTES, 0))
+            side.close()
+        self._side = side = self._recordings.open_side(self._session_id, keyframes.FILE)
+        at = 0
+        if side is not None:
+            block, start = b"", 0
+            while True:
+                if at + keyframes.HEAD > start + len(block):
+                    block, start = side.pread(_HEADS, at), at
+                place = keyframes.place(block[at - start : at - start + keyframes.HEAD], at)
+                if place is None:
+                    break
+                self._found.append(place)
+                at += place.length
+            while self._found and not side.pread(1, self._found[-1].at + self._found[-1].length - 1):
+                at = self._found.pop().at  # the last record is not all there
+        return at
+
+    def _start(self) -> Keyframe | None:
+        start = self.keyframe(self.places.last.time) if self.places.last else None
+        self._read_from = start.offset if start else 0
+        return start
+
+    def _keep(self, found: list[Keyframe]) -> None:
+        for each in found:
+            record = keyframes.pack(each)
+            if not record:
+                continue
+            if self._live or not self._save(record):
+                self._held[each.offset] = record
+                self._found.append(Place(each.time, each.offset, each.size, 0, 0))
+            else:
+                self._found.append(Place(each.time, each.offset, each.size, self._length, len(record)))
+                self._length += len(record)
+        self.places = Places(self._found)
+
+    def _save(self, record: bytes) -> bool:
+        """Write a keyframe for next time; a full or read-only disk only means that it is made again."""
+        try:
+            if self._side is None or self._side.pread(1, self._length):
+                with suppress(FileNotFoundError):
+                    self._recordings.cut_side(self._session_id, keyframes.FILE, self._length)
+            self._recordings.append_side(self._session_id, keyframes.FILE, record)
+        except OSError:
+            return False
+        if self._side is None:
+            self._side = self._recordings.open_side(self._session_id, keyframes.FILE)
+        return self._side is not None
