@@ -11,7 +11,7 @@ from bastion.core.errors import Invalid
 from bastion.frontends.commands.output import Row, as_json, sentence, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from bastion.core.identity import Identity
     from bastion.frontends.commands.desk import Desk
@@ -29,6 +29,10 @@ class Gone(Exception):  # noqa: N818 - nothing failed here
     """The person left, or pressed Ctrl-C at a question."""
 
 
+async def _nobody(door: Door, words: list[str]) -> int:  # noqa: ARG001
+    raise RuntimeError("this door has not passed the gate")
+
+
 class Door:
     """What a command gets: the desk, who stands there, and their terminal."""
 
@@ -37,6 +41,8 @@ class Door:
         self.console = console
         self.tail = tail
         """What followed ` -- ` on a `connect`, exactly as typed."""
+        self.again: Callable[[Door, list[str]], Awaitable[int]] = _nobody
+        """Runs another command line of the same person through the gate, which sets this."""
         self._ahead = b""
 
     @property

@@ -38,6 +38,7 @@ async def run(desk: Desk, console: Console, command: bytes | None) -> int:
     `command` None is a login without a command: the menu, as plain lines where there is no PTY.
     """
     door = Door(desk, console)
+    door.again = run_words
     try:
         if command is None:
             words, door.tail = (["menu"] if console.term else ["menu", "--plain"]), None

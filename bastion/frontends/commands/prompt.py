@@ -27,8 +27,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from bastion.core.text import safe_text
 from bastion.frontends.commands.desk import visible_endpoints
-from bastion.frontends.commands.tree import root
-from bastion.frontends.commands.verbs import Shown
+from bastion.frontends.commands.verbs import Noun, Shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
@@ -179,16 +178,17 @@ class _Out:
 class TreeCompleter(Completer):
     """Completes verbs, options, names and ids, as click knows them and this person may see them."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, root: Noun) -> None:
         self._door = door
+        self._root = root
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
         """Complete without names; the other method is the one used here."""
-        return completions(document.text_before_cursor, {})
+        return completions(self._root, document.text_before_cursor, {})
 
     async def get_completions_async(self, document: Document, complete_event: CompleteEvent) -> AsyncGenerator[Completion, None]:  # noqa: ARG002
         """Look up the names, then complete."""
-        for one in completions(document.text_before_cursor, await known_names(self._door)):
+        for one in completions(self._root, document.text_before_cursor, await known_names(self._door)):
             yield one
 
 
@@ -203,7 +203,7 @@ async def known_names(door: Door) -> dict[str, list[str]]:
     return {"endpoint": endpoints, "user": users, "session": [one.id[:_ID] for one in desk.control.visible(who)]}
 
 
-def completions(text: str, known: Mapping[str, list[str]]) -> list[Completion]:
+def completions(root: Noun, text: str, known: Mapping[str, list[str]]) -> list[Completion]:
     """Return what may follow `text`."""
     words = split_arg_string(text)
     incomplete = words.pop() if words and not text[-1:].isspace() else ""
@@ -229,7 +229,7 @@ def history_of(user_id: str) -> InMemoryHistory:
 class Prompt:
     """A prompt for one person: `read` gives a line, raises `Interrupted` or `Left`."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, root: Noun) -> None:
         console = door.console
         self._input = ConsoleInput(console)
         self._output = Vt100_Output(
@@ -243,7 +243,7 @@ class Prompt:
         name = safe_text(door.identity.name, 32)
         self._session: PromptSession[str] = PromptSession(
             FormattedText([("bold", "bastion"), ("", f" {name}> ")]),
-            completer=TreeCompleter(door),
+            completer=TreeCompleter(door, root),
             complete_while_typing=False,
             history=history_of(door.identity.user_id),
             enable_open_in_editor=False,

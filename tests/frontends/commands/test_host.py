@@ -10,7 +10,8 @@ import pytest
 
 from bastion.core.access.decision import Decision, Verdict
 from bastion.core.errors import Corrupt, Misconfigured, Unavailable
-from bastion.frontends.commands.host import Program, refuse_root, run_program
+from bastion.frontends.commands.host import Program, refuse_root
+from bastion.frontends.commands.program import run_program
 from bastion.settings import load_settings
 
 from .fakes import NOW, host_key, public_key
