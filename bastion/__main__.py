@@ -22,7 +22,8 @@ def main() -> None:
         from bastion.frontends.commands.host_local import everything  # noqa: PLC0415
 
         everything().main(prog_name="bastion", complete_var="_BASTION_COMPLETE")
-    from bastion.frontends.commands.host import run_program, streams  # noqa: PLC0415
+    from bastion.frontends.commands.host import streams  # noqa: PLC0415
+    from bastion.frontends.commands.program import run_program  # noqa: PLC0415
 
     sys.exit(run_program(streams(_load), sys.argv[1:]))
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import ipaddress
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bastion.core.errors import Misconfigured
 from bastion.core.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 FILE: Final = "bastion.toml"
 _PREFIX: Final = "BASTION_"
@@ -40,7 +42,9 @@ class Ssh(_Section):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=2222, description="Port; 0 picks a free one.")
     version: str = Field(default="Bastion", description="What the server calls itself; no version number, which only helps scanners.")
-    proxy_protocol_from: tuple[str, ...] = Field(default=(), description="Networks (CIDR) of balancers whose PROXY header is believed; none by default.")
+    proxy_protocol_from: tuple[str, ...] = Field(
+        default=(), description="Networks (CIDR) of balancers whose PROXY header is believed; none by default."
+    )
 
     @field_validator("proxy_protocol_from")
     @classmethod
@@ -68,11 +72,17 @@ class Limits(_Section):
     """What peers may cost. Names and meanings are those of the SSH floor's own limits; unset ones keep its defaults."""
 
     unauthenticated: Count = Field(default=100, description="Connections not logged in, all sources: sshd's MaxStartups ends at 100.")
-    unauthenticated_per_source: Count = Field(default=10, description="The same from one address, so that one host cannot use up the hundred.")
-    early_drop_from: Count = Field(default=50, description="From here on new ones are refused at random: a flood loses most tries, an honest retry gets in.")
+    unauthenticated_per_source: Count = Field(
+        default=10, description="The same from one address, so that one host cannot use up the hundred."
+    )
+    early_drop_from: Count = Field(
+        default=50, description="From here on new ones are refused at random: a flood loses most tries, an honest retry gets in."
+    )
     connection_rate: Seconds = Field(default=20.0, description="New connections a second and source; more is a DHEat exposure.")
     connection_burst: Count = Field(default=40, description="At once, before the rate counts; Ansible opens its forks together.")
-    exempt_networks: tuple[str, ...] = Field(default=(), description="Networks (CIDR) that per-source limits do not count: a balancer, a load test.")
+    exempt_networks: tuple[str, ...] = Field(
+        default=(), description="Networks (CIDR) that per-source limits do not count: a balancer, a load test."
+    )
     login_grace: Seconds = Field(default=60.0, description="Seconds from accept to logged in; 60 is plenty with keys.")
     login_grace_pending: Seconds = Field(default=120.0, description="Seconds while a browser step is pending; single sign-on is slow.")
     login_pending: Count = Field(default=20, description="Connections that may have the longer grace at once.")
@@ -86,7 +96,9 @@ class Limits(_Section):
     input_buffer: Count = Field(default=4 * 1024 * 1024, description="Bytes held unparsed on one connection after login.")
     output_buffer: Count = Field(default=8 * 1024 * 1024, description="Bytes unsent on one connection before it is dropped.")
     command_bytes: Count = Field(default=64 * 1024, description="Longest exec line.")
-    unused_connection: Seconds = Field(default=60.0, description="A logged-in connection without a channel is closed after so many seconds.")
+    unused_connection: Seconds = Field(
+        default=60.0, description="A logged-in connection without a channel is closed after so many seconds."
+    )
 
     @field_validator("exempt_networks")
     @classmethod
@@ -111,9 +123,15 @@ class Recording(_Section):
 
     flush_seconds: Annotated[float, Field(gt=0, le=5)] = Field(default=0.25, description="A crash of the process loses no more than this.")
     sync_seconds: Annotated[float, Field(gt=0, le=60)] = Field(default=1.0, description="A crash of the machine loses no more than this.")
-    largest: Count | Annotated[int, Field(le=2**40)] = Field(default=2 * 1024**3, description="Bytes of one cast; a runaway output must not fill the disk.")
-    free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(default=0.05, description="New sessions are refused below this share of free disk.")
-    free_bytes: Annotated[int, Field(ge=0, le=2**50)] = Field(default=1024**3, description="... or below so many free bytes, whichever is more.")
+    largest: Count | Annotated[int, Field(le=2**40)] = Field(
+        default=2 * 1024**3, description="Bytes of one cast; a runaway output must not fill the disk."
+    )
+    free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
+        default=0.05, description="New sessions are refused below this share of free disk."
+    )
+    free_bytes: Annotated[int, Field(ge=0, le=2**50)] = Field(
+        default=1024**3, description="... or below so many free bytes, whichever is more."
+    )
 
 
 class Settings(_Section):
@@ -167,7 +185,9 @@ def shipped_policies() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def load_settings(home: Path | None = None, options: Mapping[str, object] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(
+    home: Path | None = None, options: Mapping[str, object] | None = None, environ: Mapping[str, str] = os.environ
+) -> Settings:
     """Read file, environment and options (dotted names: `ssh.port`), the later over the earlier.
 
     Raises `Misconfigured` with every mistake, one line each, naming file, variable or option.
@@ -182,8 +202,7 @@ def load_settings(home: Path | None = None, options: Mapping[str, object] | None
     try:
         settings = Settings(**{**tree, "home": place})
     except ValidationError as error:
-        for mistake in error.errors(include_url=False):
-            wrong.append(_said(mistake["type"], ".".join(map(str, mistake["loc"])), mistake["msg"], origin))
+        wrong += [_said(one["type"], ".".join(map(str, one["loc"])), one["msg"], origin) for one in error.errors(include_url=False)]
     else:
         if not wrong:
             return settings
@@ -273,7 +292,9 @@ def _put(tree: dict[str, Any], name: str, value: object) -> None:
 
 def _said(kind: str, name: str, message: str, origin: Mapping[str, str]) -> str:
     """Return one mistake as one line."""
-    where = origin.get(name) or next((place for key, place in origin.items() if key.startswith(f"{name}.") or name.startswith(f"{key}.")), "settings")
+    where = origin.get(name) or next(
+        (place for key, place in origin.items() if key.startswith(f"{name}.") or name.startswith(f"{key}.")), "settings"
+    )
     if kind != "extra_forbidden":
         return f"{where}: {safe_text(name, 80)}: {message}"
     known = [one for one, _, _ in every_setting()]

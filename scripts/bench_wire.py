@@ -28,10 +28,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -108,9 +110,7 @@ def relay(spec: str, key_file: str) -> None:
         async def attach(self, command: str | None) -> None:
             try:
                 upstream = await self.owner.upstream
-                _, up = await upstream.start_session(
-                    lambda: Up(self), command=command, term=self.term or None, size=self.size
-                )
+                _, up = await upstream.start_session(lambda: Up(self), command=command, term=self.term or None, size=self.size)
             except (OSError, asyncssh.Error) as problem:
                 self.write_stderr(f"{problem}\r\n".encode())
                 self.exit(69)
@@ -159,9 +159,7 @@ def relay(spec: str, key_file: str) -> None:
             return key.public_data == user_key
 
         def auth_completed(self) -> None:
-            self.upstream = asyncio.ensure_future(
-                wire.connect("127.0.0.1", int(port), asyncssh.SSHClient, endpoint_options, timeout=20)
-            )
+            self.upstream = asyncio.ensure_future(wire.connect("127.0.0.1", int(port), asyncssh.SSHClient, endpoint_options, timeout=20))
 
         def session_requested(self) -> Any:
             return Down(self)
@@ -417,9 +415,7 @@ async def idle(paths: Paths, sessions: int) -> dict[str, float]:
     process = psutil.Process(paths.pids["jump"])
 
     async def one() -> Any:
-        connection = await asyncssh.connect(
-            host, port, username=user, client_keys=[key], known_hosts=None, config=None, agent_path=None
-        )
+        connection = await asyncssh.connect(host, port, username=user, client_keys=[key], known_hosts=None, config=None, agent_path=None)
         session = await connection.create_process("printf ready; exec cat", term_type="xterm", encoding=None)
         await session.stdout.readuntil(b"ready")
         return connection

@@ -6,21 +6,24 @@ Never decides who may do it, and never gives a secret to anybody but the dialler
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bastion.core.access.endpoint import Endpoint, HostKey, HostKeyVerdict, Login, judge_host_key
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Conflict, Invalid, Missing
-from bastion.core.identity import Identity
 from bastion.core.text import safe_text
 from bastion.core.values import LABEL_KEY, NAME, endpoint_name, login_name
 from bastion.services.people import Auditor, read_public_key
-from bastion.services.ports import Clock, Credentials, Dialer, Endpoints, Secret, Vault
 
-SECRET_COLUMN: Final = "sealed"
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bastion.core.identity import Identity
+    from bastion.services.ports import Clock, Credentials, Dialer, Endpoints, Secret, Vault
+
+SECRET_COLUMN: Final = "sealed"  # noqa: S105 - a column's name
 """The vault's column for credentials; the row is the credential's id. Sealing and opening must agree."""
 
 SCAN_SECONDS: Final = 10.0
@@ -99,7 +102,7 @@ def read_host_keys(text: str) -> tuple[HostKey, ...]:
 class Inventory:
     """The use cases around endpoints."""
 
-    def __init__(  # noqa: PLR0913 - what endpoints are made of
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         endpoints: Endpoints,
         credentials: Credentials,

@@ -8,17 +8,20 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Conflict, Invalid, Missing
 from bastion.core.identity import Identity, User, UserKey
 from bastion.core.text import safe_text
 from bastion.core.values import NAME, user_name
-from bastion.services.ports import Clock, Users
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from bastion.services.ports import Clock, Users
 
 MIN_RSA_BITS: Final = 2048  # SECURITY section 6; 3072 advised
 MAX_KEYS: Final = 50  # each login attempt may probe them all

@@ -353,8 +353,21 @@ class RecordingWriter(Protocol):
     def sync(self) -> None:
         """Force what was written to the disk (called beside the loop, about each second)."""
 
-    def close(self, status: int | None, at: float, state: str = "closed") -> None:
-        """Append the exit event, note the state ("closed" or "failed") and close."""
+    def end(self, status: int | None, at: float) -> None:
+        """Append the exit event; nothing is appended any more."""
+
+    def close(self, state: str = "closed") -> None:
+        """Note the state ("closed" or "failed") and close."""
+
+
+class Signer(Protocol):
+    """The key that seals recordings (Ed25519)."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature of `message`."""
+
+    def check(self, message: bytes, signature: bytes) -> bool:
+        """Return whether `signature` is this key's for `message`."""
 
 
 class SideReader(Protocol):
@@ -394,8 +407,11 @@ class Recordings(Protocol):
     def unfinished(self) -> Sequence[str]:
         """Return ids of casts that a crash left open."""
 
-    def close_interrupted(self, session_id: str) -> None:
-        """Cut an unfinished cast after its last whole line, mark it interrupted and close it."""
+    def close_interrupted(self, session_id: str, then: Callable[[], None] | None = None) -> None:
+        """Cut an unfinished cast after its last whole line, mark it interrupted and close it.
+
+        `then` is called before it counts as finished: should that fail, the next start does it again.
+        """
 
     def free(self) -> tuple[int, int]:
         """Return (free bytes, total bytes) where casts are kept."""

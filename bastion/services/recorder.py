@@ -9,6 +9,7 @@ the session goes on, what is missing is counted, audited as `recording.gap`, and
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,13 +19,14 @@ from typing import Final
 
 from bastion.core.access.decision import Terms
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Ended, Unavailable
+from bastion.core.errors import Corrupt, Ended, Unavailable
 from bastion.core.recording import keyframes, track
 from bastion.core.recording.asciicast import header
 from bastion.core.recording.keyframes import Due, Keyframe
 from bastion.core.recording.track import MARKER, Entry
 from bastion.core.values import Size
-from bastion.services.ports import Clock, Recordings, RecordingWriter
+from bastion.services.ports import Clock, Recordings, RecordingWriter, Signer
+from bastion.services.sealing import CastSeal, self_test
 
 STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
@@ -55,9 +57,12 @@ class Subject:
 class Recording:
     """One session's recording. The session calls it on the loop, before it shows anything."""
 
-    def __init__(self, recorder: Recorder, writer: RecordingWriter | None, subject: Subject, mode: str) -> None:
+    def __init__(
+        self, recorder: Recorder, writer: RecordingWriter | None, subject: Subject, mode: str, seal: CastSeal | None
+    ) -> None:
         self._recorder = recorder
         self._writer = writer
+        self._seal = seal
         self._subject = subject
         self._strict = mode != BEST_EFFORT
         self._missing = 0  # bytes that no marker in the cast tells of yet
@@ -74,6 +79,14 @@ class Recording:
     def writer(self) -> RecordingWriter | None:
         """The cast, or None where best-effort could not open one."""
         return self._writer
+
+    @property
+    def behind(self) -> bool:
+        """Whether the tick has something to do here."""
+        writer = self._writer
+        if writer is None:
+            return False
+        return writer.changed or bool(self._sides) or (self._seal is not None and self._seal.taken < writer.length)
 
     def output(self, data: bytes, at: float) -> None:
         """Put output on file; only when this returned may it be shown. Strict: raises `Ended`."""
@@ -125,18 +138,28 @@ class Recording:
         if self._writer is None:
             return
         try:
-            await asyncio.to_thread(self._close, status, at)
+            await asyncio.to_thread(self._close, self._writer, status, at)
         except OSError as error:
             if self.failure is None:  # else it was said before
                 self._report("recording.failed", "failed", error)
+        else:
+            if self._seal is not None:
+                self._report("recording.sealed", "ok", None, digest=self._seal.digest, bytes=self._writer.length)
 
-    def sync(self) -> OSError | None:
-        """Make it durable; called in the recorder's thread. Returns what went wrong."""
+    def sync(self, now: float) -> OSError | None:
+        """Make it durable, seal it and write its side files; called in the recorder's thread. Returns what went wrong."""
+        writer = self._writer
+        if writer is None:
+            return None
         try:
-            if self._writer is not None and self._writer.changed:
-                self._writer.sync()
+            if writer.changed:
+                writer.sync()
+            if self._seal is not None:
+                self._seal.catch_up(writer.length, now)
         except OSError as error:
             return error
+        except Corrupt as error:  # what was just written cannot be read back
+            return OSError(errno.EIO, error.public)
         self._write_sides()
         return None
 
@@ -150,10 +173,14 @@ class Recording:
                 elif record := keyframes.pack(side):
                     self._recorder.append_side(self._subject.session, keyframes.FILE, record)
 
-    def _close(self, status: int | None, at: float) -> None:
+    def _close(self, writer: RecordingWriter, status: int | None, at: float) -> None:
         self._write_sides()
-        if self._writer is not None:
-            self._writer.close(status, at, "failed" if self.failure else "closed")
+        try:
+            writer.end(status, at)
+            if self._seal is not None:
+                self._seal.catch_up(writer.length, at, end=True)
+        finally:
+            writer.close("failed" if self.failure else "closed")
 
     def sync_failed(self, error: OSError) -> None:
         """Take notice, on the loop, that the disk did not keep what the kernel took."""
@@ -209,6 +236,7 @@ class Recorder:
         recordings: Recordings,
         clock: Clock,
         report: Report,
+        signer: Signer | None = None,
         *,
         low_water_bytes: int = LOW_WATER_BYTES,
         low_water_share: float = LOW_WATER_SHARE,
@@ -216,6 +244,9 @@ class Recorder:
         self._recordings = recordings
         self._clock = clock
         self._emit = report
+        self._signer = signer
+        if signer is not None:
+            self_test(signer)
         self._low_water = (low_water_bytes, low_water_share)
         self._open: set[Recording] = set()
         self._stopped = asyncio.Event()
@@ -236,7 +267,10 @@ class Recorder:
                 raise
             with suppress(OSError):
                 writer = await asyncio.to_thread(self._create, subject, check_room=False)
-        recording = Recording(self, writer, subject, terms.recording)
+        seal = None
+        if writer is not None and self._signer is not None:
+            seal = CastSeal(self._recordings, subject.session, self._signer, self._clock.monotonic())
+        recording = Recording(self, writer, subject, terms.recording, seal)
         self._open.add(recording)
         return recording
 
@@ -275,15 +309,26 @@ class Recorder:
         closed = []
         for session_id in ids:
             try:
-                await asyncio.to_thread(self._recordings.close_interrupted, session_id)
+                digest = await asyncio.to_thread(self._close_interrupted, session_id)
                 closed.append(session_id)
                 result, why = "ok", ""
             except OSError as error:
-                result, why = "failed", reason(error)
+                result, why, digest = "failed", reason(error), ""
+            data: dict[str, object] = {"digest": digest} if digest else {}
             self._emit(
-                AuditEvent("recording.interrupted", self._clock.now(), session=session_id, result=result, reason=why)
+                AuditEvent(
+                    "recording.interrupted", self._clock.now(), session=session_id, result=result, reason=why, data=data
+                )
             )
         return closed
+
+    def _close_interrupted(self, session_id: str) -> str:
+        if self._signer is None:
+            self._recordings.close_interrupted(session_id)
+            return ""
+        seal = CastSeal(self._recordings, session_id, self._signer, self._clock.monotonic())
+        self._recordings.close_interrupted(session_id, lambda: seal.resume(end=True))
+        return seal.digest
 
     async def run(self) -> None:
         """Force all casts to the disk each second, in a thread, until `stop`. To be spawned once."""
@@ -295,10 +340,11 @@ class Recorder:
 
     async def sync(self) -> None:
         """Force what changed to the disk now."""
-        wanted = [recording for recording in self._open if recording.writer and recording.writer.changed]
+        wanted = [recording for recording in self._open if recording.behind]
         if not wanted:
             return
-        for recording, error in zip(wanted, await asyncio.to_thread(_sync_all, wanted), strict=True):
+        now = self._clock.monotonic()
+        for recording, error in zip(wanted, await asyncio.to_thread(_sync_all, wanted, now), strict=True):
             if error is not None:
                 recording.sync_failed(error)
 
@@ -323,8 +369,8 @@ class Recorder:
         )
 
 
-def _sync_all(recordings: Sequence[Recording]) -> list[OSError | None]:
-    return [recording.sync() for recording in recordings]
+def _sync_all(recordings: Sequence[Recording], now: float) -> list[OSError | None]:
+    return [recording.sync(now) for recording in recordings]
 
 
 def _nobody(_: Ended) -> None:

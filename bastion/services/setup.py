@@ -8,16 +8,18 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bastion.core.errors import Invalid, Misconfigured
 from bastion.core.values import NAME
 from bastion.services.inventory import Inventory, NewEndpoint
 from bastion.services.people import People, read_public_key
 from bastion.services.ports import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HOST_KEY: Final = "host_ed25519"
 HOST_CA: Final = "host_ca_ed25519"
@@ -194,7 +196,7 @@ class Setup:
         folder = self._home / "demo"
         folder.mkdir(mode=0o700, exist_ok=True)
         write_new(folder / "README", b"This shell runs on the bastion's own host, as the one who started the bastion.\n")
-        shell = caller.shell if Path(caller.shell).is_file() else "/bin/sh"
+        shell = caller.shell if Path(caller.shell).is_file() else "/bin/sh"  # noqa: ASYNC240
         command = ("/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "demo", str(folder), shell)
         wanted = NewEndpoint(
             DEMO_ENDPOINT,
@@ -216,7 +218,9 @@ class Setup:
 
 def demo_name(login: str) -> str:
     """Return the bastion's user name for a login name of this host (they may have letters that ours may not)."""
-    name = "".join(letter if letter.isalnum() and letter.isascii() or letter in "._-" else "-" for letter in login.lower()).strip("._-")[:64]
+    name = "".join(letter if (letter.isalnum() and letter.isascii()) or letter in "._-" else "-" for letter in login.lower()).strip("._-")[
+        :64
+    ]
     return name if NAME.fullmatch(name) else "me"
 
 
@@ -238,4 +242,3 @@ def find_caller(environ: dict[str, str], login: str, shell: str, home: Path) -> 
             continue
         lines += [line.strip() for line in text.splitlines() if line.strip() and "-cert-v01@" not in line]
     return Caller(login, environ.get("SHELL") or shell or "/bin/sh", home, tuple(dict.fromkeys(lines)))
-

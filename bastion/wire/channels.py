@@ -6,7 +6,6 @@ It never decides what a session may do; the session's own code does. What no ses
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from asyncssh import DisconnectError, ProtocolError
@@ -27,6 +26,8 @@ from bastion.wire.events import safe_text
 from bastion.wire.limits import TerminalSize, clamp_size, clean_term
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from bastion.wire.guard import GuardedConnection
 
 _MAX_WINDOW: Final = 0xFFFFFFFF
@@ -82,7 +83,8 @@ class WireChannel(SSHChannel[bytes]):
             and size <= self._send_window
             and datatype is None
             and conn is not None
-            and conn.ready_to_send
+            and conn._kex_complete
+            and not conn.tcp_paused
             and self._send_chan is not None
             and conn.send_channel_data(self._send_chan.to_bytes(4, "big"), data, size)
         ):
@@ -218,9 +220,7 @@ class WireChannel(SSHChannel[bytes]):
             raise
         except Exception as fault:
             if self._send_state == "closed" and self._conn is not None and self._send_chan is not None:
-                self._conn.send_channel_open_failure(
-                    self._send_chan, OPEN_CONNECT_FAILED, "Session could not be started", "en"
-                )
+                self._conn.send_channel_open_failure(self._send_chan, OPEN_CONNECT_FAILED, "Session could not be started", "en")
                 self._loop.call_soon(self._cleanup)
             self.fault(fault)
 
@@ -260,9 +260,7 @@ class ServerChannel(WireChannel, SSHServerChannel[bytes]):
         modes = packet.get_string()
         packet.check_end()
         conn = self._guarded()
-        if not self._allow_pty or not (
-            self._conn.check_key_permission("pty") and self._conn.check_certificate_permission("pty")
-        ):
+        if not self._allow_pty or not (self._conn.check_key_permission("pty") and self._conn.check_certificate_permission("pty")):
             return self._refuse("pty-req", "no terminal for this key")
         if self._term_type is not None or self._session_started:
             return self._refuse("pty-req", "asked for twice or after the session began")
@@ -353,7 +351,7 @@ def _terminal_modes(encoded: bytes, most: int) -> dict[int, int]:
     modes: dict[int, int] = {}
     for at in range(0, len(encoded) - _MODE_SIZE + 1, _MODE_SIZE):
         opcode = encoded[at]
-        if opcode in (PTY_OP_END,) or opcode >= PTY_OP_RESERVED or len(modes) >= most:
+        if opcode == PTY_OP_END or opcode >= PTY_OP_RESERVED or len(modes) >= most:
             break
         modes[opcode] = int.from_bytes(encoded[at + 1 : at + _MODE_SIZE], "big")
     return modes
@@ -362,9 +360,7 @@ def _terminal_modes(encoded: bytes, most: int) -> dict[int, int]:
 class ClientChannel(WireChannel, SSHClientChannel[bytes]):
     """A session channel that we opened on an endpoint. The endpoint is not trusted either."""
 
-    def process_open_confirmation(
-        self, send_chan: int, send_window: int, send_pktsize: int, packet: SSHPacket
-    ) -> None:
+    def process_open_confirmation(self, send_chan: int, send_window: int, send_pktsize: int, packet: SSHPacket) -> None:
         """Take the endpoint's confirmation, unless its packets are too small to be serious."""
         if self._conn is not None and send_pktsize < self._conn.limits.min_packet:
             raise ProtocolError("Maximum packet size is too small")

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import socket
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import asyncssh
 from asyncssh import SSHClientConnectionOptions
@@ -20,6 +18,10 @@ from bastion.wire.events import OnEvent, ignore
 from bastion.wire.guard import GuardedConnection
 from bastion.wire.limits import DEFAULT_LIMITS, Limits, TerminalSize
 from bastion.wire.options import MAX_PACKET
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
 
 _Session = TypeVar("_Session", bound=asyncssh.SSHClientSession[bytes])
 
@@ -46,9 +48,7 @@ class ClientConnection(GuardedConnection, SSHClientConnection):
         the half-open channel is closed.
         """
         self._update_recv_pktlen(MAX_PACKET)
-        channel = ClientChannel(
-            self, self._loop, self._utf8_decode_errors, None, "strict", self.limits.receive_window, MAX_PACKET
-        )
+        channel = ClientChannel(self, self._loop, self._utf8_decode_errors, None, "strict", self.limits.receive_window, MAX_PACKET)
         try:
             session = await channel.create(
                 session_factory,
@@ -77,7 +77,7 @@ async def connect(
     client_factory: Callable[[], asyncssh.SSHClient],
     options: SSHClientConnectionOptions,
     *,
-    timeout: float,
+    timeout: float,  # noqa: ASYNC109  one limit for connecting and logging in together
     limits: Limits = DEFAULT_LIMITS,
     on_event: OnEvent = ignore,
     sock: socket.socket | None = None,

@@ -13,10 +13,13 @@ import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from bastion.wire.bucket import Bucket
-from bastion.wire.events import Code
-from bastion.wire.limits import Limits
+
+if TYPE_CHECKING:
+    from bastion.wire.events import Code
+    from bastion.wire.limits import Limits
 
 
 class Ending(Enum):

@@ -5,43 +5,50 @@ It never chooses keys or nonces; it takes both over from asyncssh's own object, 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from asyncssh.encryption import Encryption, GCMEncryption
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TAG = 16
 _COUNTER = (1 << 64) - 1
 
 
+def _nonces(first: bytes) -> Iterator[bytes]:
+    """RFC 5647 §7.1: four fixed bytes and a counter that goes up by one a packet."""
+    fixed, count = first[:4], int.from_bytes(first[4:], "big")
+    while True:
+        yield fixed + count.to_bytes(8, "big")
+        count = (count + 1) & _COUNTER
+
+
 class FastGCM(Encryption):
     """A drop-in for asyncssh's `GCMEncryption`, with `seal` and `open` beside its methods."""
 
-    __slots__ = ("_count", "_decrypt", "_encrypt", "_fixed", "ready")
+    __slots__ = ("decrypt", "encrypt", "next_nonce", "ready")
 
     def __init__(self, stock: GCMEncryption) -> None:
         cipher = stock._cipher
         aead = AESGCM(cipher._key)
-        self._encrypt = aead.encrypt
-        self._decrypt = aead.decrypt
-        self._fixed = cipher._iv[:4]
-        self._count = int.from_bytes(cipher._iv[4:], "big")
+        self.encrypt = aead.encrypt
+        self.decrypt = aead.decrypt
+        self.next_nonce = _nonces(cipher._iv).__next__
+        """The nonce of the next packet. Each packet takes exactly one."""
         self.ready: bytes | None = None
         """A packet that was opened already and now goes the general way."""
 
-    # RFC 5647 §7.1: a nonce is four fixed bytes and a counter that goes up by one a packet.
-
     def seal(self, header: bytes, body: bytes) -> bytes:
         """The encrypted body and its tag."""
-        count = self._count
-        self._count = (count + 1) & _COUNTER
-        return self._encrypt(self._fixed + count.to_bytes(8, "big"), body, header)
+        return self.encrypt(self.next_nonce(), body, header)
 
     def open(self, header: bytes | memoryview, sealed: bytes | memoryview) -> bytes | None:
         """The body, or None when it was tampered with."""
-        count = self._count
-        self._count = (count + 1) & _COUNTER
         try:
-            return self._decrypt(self._fixed + count.to_bytes(8, "big"), sealed, header)
+            return self.decrypt(self.next_nonce(), sealed, header)
         except InvalidTag:
             return None
 

@@ -6,7 +6,7 @@ It never decides who may log in or what a session may do. `gate` guards the door
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -25,7 +25,6 @@ from asyncssh.constants import (
     OPEN_CONNECT_FAILED,
     OPEN_RESOURCE_SHORTAGE,
 )
-from asyncssh.packet import SSHPacket
 
 from bastion.wire.bucket import Bucket
 from bastion.wire.channels import TCPChannel
@@ -36,6 +35,9 @@ from bastion.wire.send import SendPath
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable
+
+    from asyncssh.packet import SSHPacket
 
 _LOG: Final = logging.getLogger("bastion.wire")
 
@@ -52,7 +54,8 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
     on_event: OnEvent = staticmethod(ignore)
     wire_log: logging.Logger = _LOG
 
-    _tcp_paused = False
+    tcp_paused = False
+    """Whether the kernel takes no more for now."""
     _received = 0
     _no_more_channels = False
     _reported_drop = False
@@ -116,11 +119,11 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
 
     def pause_writing(self) -> None:
         """The kernel takes no more: stop sending from channels, so that their sources are paused."""
-        self._tcp_paused = True
+        self.tcp_paused = True
 
     def resume_writing(self) -> None:
         """The kernel takes more again."""
-        self._tcp_paused = False
+        self.tcp_paused = False
         self.flush_channels()
 
     def flush_channels(self) -> None:
@@ -131,13 +134,13 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
     @property
     def ready_to_send(self) -> bool:
         """Whether channel data may go out now."""
-        return self._kex_complete and not self._tcp_paused
+        return self._kex_complete and not self.tcp_paused
 
     def _send(self, data: bytes) -> None:
         transport = self._transport
         if transport is not None:
             transport.write(data)
-            if self._tcp_paused and transport.get_write_buffer_size() > self.limits.output_buffer:
+            if self.tcp_paused and transport.get_write_buffer_size() > self.limits.output_buffer:
                 self.drop("peer.output", "too much unread output")
 
     # --- what comes, and how often -------------------------------------------------------
@@ -186,9 +189,7 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
             elif pkttype == MSG_KEXINIT:
                 if self._session_id and not self._kexinit_sent and not self._rekey_allowed():
                     return True
-            elif (
-                pkttype in _IDLE_TYPES or pkttype not in self._packet_handlers
-            ) and not self.idle_message("messages that carry nothing"):
+            elif (pkttype in _IDLE_TYPES or pkttype not in self._packet_handlers) and not self.idle_message("messages that carry nothing"):
                 return True
         return super().process_packet(pkttype, pktid, packet)
 
@@ -258,7 +259,7 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
             return ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "Too many requests")
         return None
 
-    _packet_handlers = {
+    _packet_handlers = {  # noqa: RUF012  asyncssh's own name and kind
         **SSHConnection._packet_handlers,
         MSG_GLOBAL_REQUEST: _guard_global_request,
         MSG_CHANNEL_OPEN: _guard_channel_open,
@@ -293,8 +294,6 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
 
     def internal_error(self, exc_info: Any = None, error_logger: Any = None) -> None:
         """An exception outside any channel: a peer's nonsense, or a fault of ours. Ends the connection."""
-        import sys
-
         fault = (exc_info or sys.exc_info())[1]
         if isinstance(fault, UnicodeDecodeError | ValueError) and not self._auth_complete:
             self.report("peer.protocol", f"{type(fault).__name__}: {fault}")

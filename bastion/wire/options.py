@@ -5,13 +5,15 @@ It never loads anything from this account's ~/.ssh, its agent or ssh_config.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncssh
 from asyncssh import SSHClientConnectionOptions, SSHKey, SSHServerConnectionOptions
 
 from bastion.wire.limits import DEFAULT_LIMITS, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KEX: Final = ("mlkem768x25519-sha256", "curve25519-sha256", "curve25519-sha256@libssh.org")
 """Post-quantum first; curve25519 is for OpenSSH before 9.9, PuTTY before 0.83, dropbear and paramiko."""

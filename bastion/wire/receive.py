@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 from asyncssh import DisconnectError, MACError, ProtocolError
 from asyncssh.connection import SSHConnection
 from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_WINDOW_ADJUST
+from cryptography.exceptions import InvalidTag
 
 from bastion.wire.gcm import FastGCM
 
@@ -83,13 +84,14 @@ class ReceivePath(SSHConnection):
 
     def _parse_fast(self, end: float) -> bool:
         """Parse packets in place. True when the next one, already opened, needs the general path."""
-        cipher = cast(FastGCM, self._recv_encryption)
+        cipher = cast("FastGCM", self._recv_encryption)
         if cipher.ready is not None:
             return True
         buffer = self._inpbuf
         view = memoryview(buffer)
         size, at, count = len(buffer), 0, 0
         channels = self._channels
+        decrypt, next_nonce = cipher.decrypt, cipher.next_nonce
         try:
             while size - at > 4 + _TAG and self._transport is not None:
                 head = view[at : at + 4]
@@ -101,9 +103,10 @@ class ReceivePath(SSHConnection):
                 behind = at + 4 + length + _TAG
                 if behind > size:
                     break
-                body = cipher.open(head, view[at + 4 : behind])
-                if body is None:
-                    raise MACError("MAC verification failed")
+                try:
+                    body = decrypt(next_nonce(), view[at + 4 : behind], head)
+                except InvalidTag:
+                    raise MACError("MAC verification failed") from None
                 kind = body[1]
                 last = length - body[0]
                 taken = False
@@ -119,11 +122,7 @@ class ReceivePath(SSHConnection):
                         if number and last == 10:
                             channel.accept_adjust(number)
                             taken = True
-                    elif (
-                        kind == MSG_CHANNEL_EXTENDED_DATA
-                        and last > 14
-                        and 14 + int.from_bytes(body[10:14], "big") == last
-                    ):
+                    elif kind == MSG_CHANNEL_EXTENDED_DATA and last > 14 and 14 + int.from_bytes(body[10:14], "big") == last:
                         channel.accept_data(body[14:last], number)
                         taken = True
                 if not taken:
@@ -166,5 +165,3 @@ class ReceivePath(SSHConnection):
             self._keepalive_timer = self._loop.call_later(left, self._keepalive_timer_callback)
             return
         super()._keepalive_timer_callback()
-
-

@@ -1,4 +1,4 @@
-"""Self-check: are asyncssh's private parts the ones that this room was written and tested against?
+"""Self-check that asyncssh's private parts are the ones that this room was written and tested against.
 
 It never repairs anything. A mismatch under the guard refuses the start; one under the fast path turns it off.
 """
@@ -38,6 +38,9 @@ GUARD_HOOKS: Final[tuple[_Hook, ...]] = (
     (_Conn, "_force_close", "self exc"),
     (_Conn, "_cleanup", "self exc"),
     (_Conn, "_send", "self data"),
+    (_Conn, "_cancel_login_timer", "self"),
+    (_Conn, "_update_recv_pktlen", "self max_pktsize"),
+    (_Conn, "_connection_made", "self"),
     (_Conn, "_send_disconnect", "self code reason lang"),
     (_Conn, "_recv_data", "self"),
     (_Conn, "_recv_pkthdr", "self"),
@@ -66,6 +69,9 @@ GUARD_HOOKS: Final[tuple[_Hook, ...]] = (
     (_Chan, "_flush_send_buf", "self"),
     (_Chan, "_flush_recv_buf", "self exc"),
     (_Chan, "_pause_resume_writing", "self"),
+    (_Chan, "_close_send", "self"),
+    (_Chan, "_send_request", "self request args want_reply"),
+    (_Chan, "_cleanup", "self exc"),
     (_Chan, "_deliver_data", "self data datatype"),
     (_Chan, "_accept_data", "self data datatype"),
     (_Chan, "_finish_open_request", "self result"),
@@ -78,21 +84,40 @@ GUARD_HOOKS: Final[tuple[_Hook, ...]] = (
     (_ServerChan, "_process_break_request", "self packet"),
     (_ServerChan, "_process_x11_req_request", "self packet"),
     (_ServerChan, "_process_auth_agent_req_at_openssh_dot_com_request", "self packet"),
-    (_ServerChan, "__init__", "self conn loop allow_pty line_editor line_echo line_history max_line_length "
-     "encoding errors window max_pktsize"),
+    (
+        _ServerChan,
+        "__init__",
+        ("self conn loop allow_pty line_editor line_echo line_history max_line_length encoding errors window max_pktsize"),
+    ),
     (channel.SSHClientChannel, "__init__", "self conn loop utf8_decode_errors encoding errors window max_pktsize"),
-    (channel.SSHClientChannel, "create", "self session_factory command subsystem env request_pty term_type "
-     "term_size term_modes x11_forwarding x11_display x11_auth_path x11_single_connection agent_forwarding"),
+    (
+        channel.SSHClientChannel,
+        "create",
+        (
+            "self session_factory command subsystem env request_pty term_type "
+            "term_size term_modes x11_forwarding x11_display x11_auth_path x11_single_connection agent_forwarding"
+        ),
+    ),
 )
 
 _GUARD_ATTRIBUTES: Final = (
-    (_Conn, "_inpbuf _packet _transport _channels _session_id _auth_complete _kex_complete _kexinit_sent "
-     "_recv_handler _recv_encryption _peer_addr _owner _auth _username _next_service _login_timer _enc_algs "
-     "_deferred_packets _global_request_queue _auth_final _keepalive_interval _keepalive_timer _loop _options "
-     "_client_version"),
+    (
+        _Conn,
+        (
+            "_inpbuf _packet _transport _channels _session_id _auth_complete _kex_complete _kexinit_sent "
+            "_recv_handler _recv_encryption _peer_addr _owner _auth _username _next_service _login_timer _enc_algs "
+            "_deferred_packets _global_request_queue _auth_final _keepalive_interval _keepalive_timer _loop _options "
+            "_client_version _kex_algs _server_host_key_algs _ignore_first_kex _peer_port"
+        ),
+    ),
     (_Server, "_key_options _cert_options _allow_pty _window _max_pktsize"),
-    (_Chan, "_send_buf _send_buf_len _send_state _send_window _send_pktsize _send_chan _send_paused _recv_state "
-     "_recv_window _init_recv_window _recv_paused _session _conn"),
+    (
+        _Chan,
+        (
+            "_send_buf _send_buf_len _send_state _send_window _send_pktsize _send_chan _send_paused _recv_state "
+            "_recv_window _init_recv_window _recv_paused _recv_buf _env _session _conn"
+        ),
+    ),
     (_ServerChan, "_term_type _term_size _term_modes _session_started"),
 )
 
@@ -107,15 +132,20 @@ FAST_HOOKS: Final[tuple[_Hook, ...]] = (
 )
 
 _FAST_ATTRIBUTES: Final = (
-    (_Conn, "_send_encryption _send_enchdrlen _send_blocksize _send_seq _recv_seq _strict_kex _compressor "
-     "_rekey_bytes _rekey_bytes_sent _rekey_seconds _rekey_time _max_recv_pktlen _next_recv_encryption "
-     "_auth_in_progress"),
+    (
+        _Conn,
+        (
+            "_send_encryption _send_enchdrlen _send_blocksize _send_seq _recv_seq _strict_kex _compressor "
+            "_rekey_bytes _rekey_bytes_sent _rekey_seconds _rekey_time _max_recv_pktlen _next_recv_encryption "
+            "_auth_in_progress"
+        ),
+    ),
     (encryption.GCMEncryption, "_cipher"),
     (cipher.GCMCipher, "_key _iv"),
 )
 
 
-class WireMismatch(RuntimeError):
+class WireMismatch(RuntimeError):  # noqa: N818  it names the finding
     """asyncssh is not the one that the guard was written for. The server must not start."""
 
 

@@ -35,6 +35,7 @@ _QUICK_READS: Final = 64
 _PADDING: Final = os.urandom(64)
 """Padding of AEAD packets. It is encrypted and authenticated, so it need not be fresh."""
 
+_PADDINGS: Final = tuple(_PADDING[:padding] for padding in range(32))
 _DATA_HEADS: Final = tuple(bytes((padding, MSG_CHANNEL_DATA)) for padding in range(32))
 
 
@@ -68,9 +69,7 @@ class SendPath(SSHConnection):
             return
 
         if self._auth_complete and self._kex_complete:
-            if self._rekey_bytes_sent >= self._rekey_bytes or (
-                self._rekey_seconds and monotonic() >= self._rekey_time
-            ):
+            if self._rekey_bytes_sent >= self._rekey_bytes or (self._rekey_seconds and monotonic() >= self._rekey_time):
                 self._send_kexinit()
                 self._kexinit_sent = True
                 if pkttype > MSG_KEX_LAST:
@@ -114,9 +113,12 @@ class SendPath(SSHConnection):
 
     def send_channel_data(self, recipient: bytes, data: bytes, size: int) -> bool:
         """Send one CHANNEL_DATA packet the short way; False when it must go the general way."""
+        # Written out in one piece, since every keystroke and every 32 KiB of output passes here.
         cipher = self._send_encryption
+        transport = self._transport
         if (
             type(cipher) is not FastGCM
+            or transport is None
             or self._rekey_bytes_sent >= self._rekey_bytes
             or (self._rekey_seconds and monotonic() >= self._rekey_time)
             or self._compressor is not None
@@ -127,13 +129,8 @@ class SendPath(SSHConnection):
             padding += 16
         length = 10 + size + padding
         header = length.to_bytes(4, "big")
-        self._send(
-            header
-            + cipher.seal(
-                header,
-                b"".join((_DATA_HEADS[padding], recipient, size.to_bytes(4, "big"), data, _PADDING[:padding])),
-            )
-        )
+        body = b"".join((_DATA_HEADS[padding], recipient, size.to_bytes(4, "big"), data, _PADDINGS[padding]))
+        transport.write(header + cipher.encrypt(cipher.next_nonce(), body, header))
         self._send_seq = (self._send_seq + 1) & 0xFFFFFFFF
         self._rekey_bytes_sent += length
         return True

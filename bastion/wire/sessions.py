@@ -10,15 +10,20 @@ While `writable` is False the peer or the kernel takes no more: pause whoever fe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import asyncssh
 
-from bastion.wire.channels import ClientChannel, ServerChannel, TCPChannel, WireChannel
 from bastion.wire.limits import TerminalSize
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bastion.wire.channels import ClientChannel, ServerChannel, TCPChannel, WireChannel
+
+_LOG: Final = logging.getLogger("bastion.wire")
 _STDERR: Final = asyncssh.EXTENDED_DATA_STDERR
 EXIT_FAULT: Final = 70
 """Exit status of a session whose code failed (EX_SOFTWARE)."""
@@ -64,8 +69,9 @@ class _ByteSession:
 
     def write(self, data: bytes) -> None:
         """Send bytes; nothing happens when the channel is closing."""
-        if self._channel is not None and not self._channel.is_closing():
-            self._channel.write(data)
+        channel = self._channel
+        if channel is not None and channel._send_state == "open":
+            channel.write(data)
 
     def write_eof(self) -> None:
         """Send no more; what the peer sends still arrives."""
@@ -192,9 +198,7 @@ class _ByteSession:
         if self._channel is not None:
             self._channel.fault(fault)
         else:
-            from bastion.wire.guard import GuardedConnection
-
-            GuardedConnection.wire_log.error("fault in a closed session", exc_info=fault)
+            _LOG.error("fault in a closed session", exc_info=fault)
 
 
 class ServerSession(_ByteSession, asyncssh.SSHServerSession[bytes]):
@@ -211,7 +215,7 @@ class ServerSession(_ByteSession, asyncssh.SSHServerSession[bytes]):
         """The channel. Raises BrokenPipeError when it is gone."""
         if self._channel is None:
             raise BrokenPipeError("Session is closed")
-        return cast(ServerChannel, self._channel)
+        return cast("ServerChannel", self._channel)
 
     def pty(self, modes: dict[int, int]) -> bool:
         """A terminal is asked for; `term` and `size` are set. True grants it."""
@@ -319,7 +323,7 @@ class ClientSession(_ByteSession, asyncssh.SSHClientSession[bytes]):
         """The channel. Raises BrokenPipeError when it is gone."""
         if self._channel is None:
             raise BrokenPipeError("Session is closed")
-        return cast(ClientChannel, self._channel)
+        return cast("ClientChannel", self._channel)
 
     def started(self) -> None:
         """The endpoint has granted the session."""
@@ -380,7 +384,7 @@ class TCPSession(_ByteSession, asyncssh.SSHTCPSession[bytes]):
         """The channel. Raises BrokenPipeError when it is gone."""
         if self._channel is None:
             raise BrokenPipeError("Session is closed")
-        return cast(TCPChannel, self._channel)
+        return cast("TCPChannel", self._channel)
 
     def started(self) -> None:
         """The channel is open in both directions."""

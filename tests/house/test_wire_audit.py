@@ -45,6 +45,7 @@ async def scan(*options: str, strict_kex: bool = False) -> tuple[int, str]:
         server.close()
         for connection in list(server.connections):
             connection.abort()
+        await server.wait_closed()
     return process.returncode or 0, out.decode()
 
 
@@ -88,6 +89,7 @@ async def test_a_client_that_sends_nothing_first_is_offered_every_cipher_soon() 
     finally:
         writer.close()
         server.close()
+        await server.wait_closed()
 
 
 @pytest.mark.parametrize("kind", ["ssh-rsa", "ecdsa-sha2-nistp256"])

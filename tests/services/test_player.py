@@ -36,7 +36,8 @@ def record(folder: RecordingFolder, *events: tuple[float, bytes | Size | str | t
         else:
             writer.marker(what, at)
         last = at
-    writer.close(0, last)
+    writer.end(0, last)
+    writer.close()
 
 
 async def playing(folder: RecordingFolder, desk: Desk, **how: float) -> asyncio.Task[None]:
@@ -219,7 +220,8 @@ async def test_a_live_recording_is_followed_as_it_grows(folder: RecordingFolder)
     await desk.shows("one two")
     desk.type("q")
     await asyncio.wait_for(task, 5)
-    writer.close(0, 1.0)
+    writer.end(0, 1.0)
+    writer.close()
 
 
 async def paused(folder: RecordingFolder, desk: Desk, **how: float) -> asyncio.Task[None]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncssh
+import psutil
 
 from bastion import wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
 ROOMY = wire.Limits(
     unauthenticated_per_source=100,
@@ -227,11 +230,24 @@ class House:
         """Seconds for another user to log in and get first output."""
         start = time.perf_counter()
         async with await asyncssh.connect(
-            "127.0.0.1", self.port, local_addr=("127.0.9.9", 0), username="alice", client_keys=[USER_KEY], known_hosts=None, config=None, agent_path=None,
+            "127.0.0.1",
+            self.port,
+            local_addr=("127.0.9.9", 0),
+            username="alice",
+            client_keys=[USER_KEY],
+            known_hosts=None,
+            config=None,
+            agent_path=None,
         ) as conn:
             result = await conn.run("hello", request_pty=False)
             assert result.stdout == "hello\n"
         return time.perf_counter() - start
+
+
+async def settle() -> None:
+    """Let transports that were aborted, on either side, be closed by the loop."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -254,6 +270,7 @@ async def house(limits: wire.Limits = ROOMY, **options: Any) -> AsyncIterator[Ho
         for connection in list(made.server.connections):
             connection.abort()
         await made.server.wait_closed()
+        await settle()
 
 
 def key_file(folder: Path, key: asyncssh.SSHKey = USER_KEY) -> Path:
@@ -280,4 +297,55 @@ async def run(*argv: str | Path, stdin: bytes = b"", seconds: float = 20) -> tup
     return process.returncode or 0, out, err
 
 
-__all__ = ["HOST_KEY", "OTHER_KEY", "ROOMY", "USER_KEY", "House", "Owner", "Say", "house", "key_file", "replace", "run"]
+MIB = 1024 * 1024
+
+
+def memory() -> int:
+    return psutil.Process().memory_info().rss
+
+
+class LoopLag:
+    """The longest time that the loop was held."""
+
+    worst = 0.0
+
+    async def watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            asked = loop.time()
+            await asyncio.sleep(0.005)
+            self.worst = max(self.worst, loop.time() - asked - 0.005)
+
+
+@asynccontextmanager
+async def unshaken(made: House, canary: float = 1.0, growth: int = 40 * MIB, lag: float = 0.5) -> AsyncIterator[None]:
+    """During what happens inside, others log in, memory stays and nobody holds the loop."""
+    before = memory()
+    watch = LoopLag()
+    task = asyncio.ensure_future(watch.watch())
+    try:
+        yield
+        assert await made.canary() < canary
+        assert memory() - before < growth
+        assert watch.worst < lag
+    finally:
+        task.cancel()
+
+
+__all__ = [
+    "HOST_KEY",
+    "MIB",
+    "OTHER_KEY",
+    "ROOMY",
+    "USER_KEY",
+    "House",
+    "LoopLag",
+    "Owner",
+    "Say",
+    "house",
+    "key_file",
+    "replace",
+    "run",
+    "settle",
+    "unshaken",
+]

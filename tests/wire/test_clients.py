@@ -6,8 +6,7 @@ import asyncio
 import hashlib
 import os
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncssh
 import paramiko
@@ -16,6 +15,9 @@ import pytest
 from bastion import wire
 
 from .house import ROOMY, USER_KEY, House, house, key_file, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def program(name: str) -> str:
@@ -188,10 +190,7 @@ async def test_openssh_needs_key_and_code_when_the_login_wants_both(code: str, a
     ask.chmod(0o700)
     async with house(ROOMY) as made:
         made.factory = lambda _: TwoFactors()
-        argv = [
-            "BatchMode=no" if word == "BatchMode=yes" else word
-            for word in openssh(made, tmp_path, "-o", "NumberOfPasswordPrompts=1")
-        ]
+        argv = ["BatchMode=no" if word == "BatchMode=yes" else word for word in openssh(made, tmp_path, "-o", "NumberOfPasswordPrompts=1")]
         status, out, err = await run("env", f"SSH_ASKPASS={ask}", "SSH_ASKPASS_REQUIRE=force", *argv, "hello")
     assert (status == 0) is admitted, err
     assert (out == b"hello\n") is admitted

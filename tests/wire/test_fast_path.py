@@ -44,7 +44,7 @@ async def dial(made: House, **more: Any) -> wire.ClientConnection:
 
 async def through(made: House, conn: wire.ClientConnection, data: bytes) -> tuple[bytes, Collect]:
     """Send data through `cat` on the server, with back-pressure, and a half-close at the end."""
-    channel, session = await conn.start_session(Collect, command="cat")
+    _, session = await conn.start_session(Collect, command="cat")
     for at in range(0, len(data), 100_000):
         session.write(data[at : at + 100_000])
         await session.drain()
@@ -167,7 +167,7 @@ async def test_a_paused_reader_stops_the_writer_within_its_window() -> None:
                 super().output_received(data, stderr)
                 self.pause_input()
 
-        _, session = await conn.start_session(Stopped, command="flood")
+        _, _ = await conn.start_session(Stopped, command="flood")
         async with asyncio.timeout(5):
             while made.sessions[0].writable:
                 await asyncio.sleep(0)
@@ -200,7 +200,7 @@ async def test_the_window_grows_while_a_session_is_alone() -> None:
             while channel.get_recv_window() != wire.DEFAULT_LIMITS.receive_window_alone:
                 session.out.clear()
                 await asyncio.sleep(0.01)
-        other, noisy = await conn.start_session(Collect, command="flood")
+        _, noisy = await conn.start_session(Collect, command="flood")
         async with asyncio.timeout(10):
             while channel.get_recv_window() != wire.DEFAULT_LIMITS.receive_window:
                 session.out.clear()
@@ -276,5 +276,3 @@ def test_a_missing_part_of_the_fast_path_turns_it_off_with_a_warning(
     assert "fast path is off" in caplog.text
     monkeypatch.undo()
     selfcheck.check()
-
-

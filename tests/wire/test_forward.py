@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncssh
 import pytest
 
 from bastion import wire
 
-from .house import HOST_KEY, USER_KEY, House, Owner, house, run
+from .house import HOST_KEY, USER_KEY, House, Owner, house, run, settle
 from .test_clients import openssh
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Echo(wire.TCPSession):
@@ -70,6 +72,7 @@ async def test_an_inner_connection_comes_from_where_the_outer_one_came_from() ->
     assert made.owners[0].identity == "alice"
     client.abort()
     await connection.wait_closed()
+    await settle()
 
 
 class HostileEndpoint(asyncssh.SSHServer):
@@ -91,9 +94,7 @@ class HostileEndpoint(asyncssh.SSHServer):
 
 
 async def dial(port: int, events: list[str], **more: Any) -> wire.ClientConnection:
-    options = wire.client_options(
-        "root", known_hosts=([HOST_KEY.convert_to_public()], [], []), client_keys=[USER_KEY], **more
-    )
+    options = wire.client_options("root", known_hosts=([HOST_KEY.convert_to_public()], [], []), client_keys=[USER_KEY], **more)
     return await wire.connect(
         "127.0.0.1", port, asyncssh.SSHClient, options, timeout=5, on_event=lambda code, source, detail: events.append(code)
     )
@@ -110,6 +111,7 @@ async def test_an_endpoint_may_open_no_channel_to_us(kind: bytes) -> None:
     assert events == ["peer.channel_type"]
     conn.abort()
     server.close()
+    await settle()
 
 
 async def test_an_endpoint_with_another_host_key_is_never_logged_in_to() -> None:
@@ -118,18 +120,21 @@ async def test_an_endpoint_with_another_host_key_is_never_logged_in_to() -> None
     with pytest.raises(asyncssh.HostKeyNotVerifiable):
         await dial(server.get_port(), [], password="secret")
     server.close()
+    await settle()
 
 
 async def test_an_endpoint_that_accepts_and_never_speaks_is_given_up_in_time() -> None:
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda reader, writer: writers.append(writer), "127.0.0.1", 0)
     started = asyncio.get_running_loop().time()
     options = wire.client_options("root", known_hosts=([], [], []), password="x")
     with pytest.raises(TimeoutError):
-        await wire.connect(
-            "127.0.0.1", server.sockets[0].getsockname()[1], asyncssh.SSHClient, options, timeout=0.05
-        )
+        await wire.connect("127.0.0.1", server.sockets[0].getsockname()[1], asyncssh.SSHClient, options, timeout=0.05)
     assert asyncio.get_running_loop().time() - started < 2
+    for writer in writers:
+        writer.close()
     server.close()
+    await settle()
 
 
 async def test_an_endpoint_with_tiny_packets_is_refused() -> None:
@@ -142,3 +147,4 @@ async def test_an_endpoint_with_tiny_packets_is_refused() -> None:
         await conn.start_session(wire.ClientSession, command="x")
     assert events == ["peer.protocol"]
     server.close()
+    await settle()

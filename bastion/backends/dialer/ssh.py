@@ -57,7 +57,7 @@ class _Relay(ClientSession):
     def __init__(self, events: EndpointEvents) -> None:
         self._events = events
         self._connection: ClientConnection | None = None
-        self._ended = False
+        self._gone = False
         self._how: Exit | None = None
 
     def bind(self, connection: ClientConnection) -> None:
@@ -74,9 +74,9 @@ class _Relay(ClientSession):
 
     def closed(self, exc: Exception | None) -> None:
         """The channel is gone: tell it once."""
-        if self._ended:
+        if self._gone:
             return
-        self._ended = True
+        self._gone = True
         how = self._how
         if how is not None:
             self._events.closed(how.status, how.signal or None, "")

@@ -1,7 +1,8 @@
 """Recordings as folders `ROOT/YYYY/MM/DD/ID/`, one per session. Never follows a link, never overwrites a cast.
 
-Theory of operation: `ROOT/.open/ID` holds the folder's path while its cast is being written, so a start after a crash
-finds what was cut off without walking years of folders. A live cast is locked (flock): a second process leaves it alone.
+Theory of operation: `ROOT/.open/ID` holds the folder's path while its cast is being written, so a start after a
+crash finds what was cut off without walking years of folders. A live cast is locked (flock): other processes leave
+it alone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -120,14 +121,17 @@ class RecordingFolder:
                 found.append(name)
         return found
 
-    def close_interrupted(self, session_id: str) -> None:
-        """Cut an unfinished cast after its last whole line, mark it interrupted and close it."""
+    def close_interrupted(self, session_id: str, then: Callable[[], None] | None = None) -> None:
+        """Cut an unfinished cast after its last whole line, mark it interrupted, call `then` and close it."""
         parts = self._unfinished_parts(session_id)
         if parts is not None:
-            with suppress(FileNotFoundError), safe.folder(self.root, parts) as directory:
-                if META not in os.listdir(directory):  # else only the last step of its close is missing
-                    length = mend(directory, CAST, session_id)
-                    self._write_meta(directory, "interrupted", length, None)
+            with suppress(FileNotFoundError):
+                with safe.folder(self.root, parts) as directory:
+                    if META not in os.listdir(directory):  # else only the last steps of its close are missing
+                        length = mend(directory, CAST, session_id)
+                        self._write_meta(directory, "interrupted", length, None)
+                if then is not None:
+                    then()
         self._forget_unfinished(session_id)
 
     def free(self) -> tuple[int, int]:

@@ -20,7 +20,7 @@ class CastWriter:
     The caller may go on after an error (best-effort recording): what failed is missing, nothing else.
     """
 
-    __slots__ = ("_descriptor", "_encoder", "_finish", "changed", "length")
+    __slots__ = ("_descriptor", "_encoder", "_finish", "_status", "changed", "length")
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class CastWriter:
         self._descriptor = descriptor
         self._encoder = CastEncoder(at)
         self._finish = finish
+        self._status: int | None = None
         self.length = 0
         self.changed = False
         """Whether anything was written since the last `sync`."""
@@ -92,15 +93,19 @@ class CastWriter:
                 if self._descriptor >= 0:  # else it was closed meanwhile, which synced it
                     raise
 
-    def close(self, status: int | None, at: float, state: str = "closed") -> None:
-        """Append the end and close. Closes too when that fails, then raises `OSError`; a second call does nothing."""
+    def end(self, status: int | None, at: float) -> None:
+        """Append the end; nothing may be appended afterwards."""
+        before = self._encoder.time
+        self._status = status
+        self._append(self._encoder.end(status, at), before)
+
+    def close(self, state: str = "closed") -> None:
+        """Sync, note how it ended, and close. Closes too when that fails, then raises `OSError`."""
         if self._descriptor < 0:
             return
         try:
-            before = self._encoder.time
-            self._append(self._encoder.end(status, at), before)
             os.fdatasync(self._descriptor)
-            self._finish(state, self.length, status)
+            self._finish(state, self.length, self._status)
         finally:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)

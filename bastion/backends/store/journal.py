@@ -10,9 +10,8 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from bastion.backends.store.files import private_file, private_folder, sync_folder
 from bastion.core.audit.chain import MAX_EVENT_BYTES, Head, Link, decode_line, encode_line
@@ -25,8 +24,7 @@ LOCK_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a line starts."""
 
     segment: Path

@@ -119,21 +119,31 @@ class Canvas(pyte.Screen):
         line.shown = None
         chars = line.chars
         have = len(chars)
-        if x < have:
-            if chars[x] == "":
-                chars[x - 1] = " "
-                line.styles[x - 1] = self.pen
-            if end < have and chars[end] == "":
-                chars[end] = " "
-                line.styles[end] = self.pen
-            chars[x:end] = text
-            line.styles[x:end] = [self.pen] * count
-        else:
+        if x >= have:
             if x > have:
                 line.pad(x)
             chars += text
             line.styles += [self.pen] * count
+        else:
+            if line.wide:
+                self._split_wide(line, x, end)
+            if count == 1:
+                chars[x] = text[0]
+                line.styles[x] = self.pen
+            else:
+                chars[x:end] = text
+                line.styles[x:end] = [self.pen] * count
         self.x = end
+
+    def _split_wide(self, line: Line, start: int, end: int) -> None:
+        """Blank the halves that remain of wide characters when the cells between are written over."""
+        chars = line.chars
+        if chars[start] == "" and start:
+            chars[start - 1] = " "
+            line.styles[start - 1] = self.pen
+        if end < len(chars) and chars[end] == "":
+            chars[end] = " "
+            line.styles[end] = self.pen
 
     def _put_long(self, text: Sequence[str]) -> None:
         """Draw across the right edge."""
@@ -172,6 +182,7 @@ class Canvas(pyte.Screen):
             part = text[at : at + room]
             cells = [""] * (2 * len(part))
             cells[::2] = map(_glyph, part)
+            self.rows[self.y].wide = True
             self.put(cells)
             at += len(part)
         if self.x >= columns and not self.autowrap:
@@ -276,7 +287,7 @@ class Canvas(pyte.Screen):
             if self.pen.bg == DEFAULT and line is not GHOST:
                 line.chars.clear()  # its cells are kept elsewhere: the object can serve again
                 line.styles.clear()
-                line.wrapped = False
+                line.wrapped = line.wide = False
                 line.shown = None
             else:
                 line = filled(self.columns, self.blank)

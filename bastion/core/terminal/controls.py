@@ -19,7 +19,8 @@ from bastion.core.terminal.sgr import follow
 from bastion.core.terminal.strings import STARTS, string
 
 Call = Callable[..., "int | None"]
-Action = tuple[Call, tuple[Any, ...]]
+Action = tuple[Call, Any, Any, tuple[Any, ...]]
+"""A function, its first two arguments (None where there is none) and those beyond."""
 
 VALUE_MAX: Final = 9999
 _DIGITS_MAX: Final = 4
@@ -29,6 +30,7 @@ _CSI: Final = re.compile(r"([<=>?]?)([\d;:]*)([ -/]*)([@-~])")
 _SGR: Final = re.compile(r"(?:\x1b\[[\d;:]{0,254}m)+")
 _CSI_SURELY_CUT: Final = CSI_MAX + 64  # an unfinished one is only this long where the tokenizer gave up
 _SGR_RUN_MAX: Final = 1024
+_NO_REGION: Final = re.compile(r"\d*;0+")  # a bottom that is 0, and not left out, makes no region
 _C0: Final = re.compile(r"[\x00-\x1f]")
 _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -37,7 +39,19 @@ def nothing(_screen: Moded) -> None:
     """Do nothing: understood, or not, and without effect on the screen."""
 
 
-NOTHING: Final[Action] = (nothing, ())
+def action(call: Call, *arguments: Any) -> Action:
+    """Return the call of a function with these arguments, after the screen."""
+    one, two, *more = (*arguments, None, None)[: max(2, len(arguments))]
+    return (call, one, two, tuple(more))
+
+
+def act(screen: Moded, what: Action) -> int:
+    """Make the call; return the effort."""
+    call, one, two, more = what
+    return call(screen, *(argument for argument in (one, two) if argument is not None), *more) or 0
+
+
+NOTHING: Final[Action] = action(nothing)
 
 
 def repeat(_screen: Moded, _count: int = 1, *_: int) -> None:
@@ -161,32 +175,32 @@ _FINAL: Final[dict[str, tuple[Call, int]]] = {
 }
 
 _ESCAPES: Final[dict[str, Action]] = {
-    "7": (Moded.save_cursor, ()),
-    "8": (Moded.restore_cursor, ()),
-    "D": (Moded.linefeed, ()),
-    "E": (Moded.next_line, ()),
-    "H": (Moded.set_tab_stop, ()),
-    "M": (Moded.reverse_index, ()),
-    "N": (Moded.single_shift, (2,)),
-    "O": (Moded.single_shift, (3,)),
-    "n": (Moded.lock_shift, (2,)),
-    "o": (Moded.lock_shift, (3,)),
-    "c": (_reset, ()),
-    "=": (_keypad, (True,)),
-    ">": (_keypad, (False,)),
-    "#8": (Moded.alignment_display, ()),
+    "7": action(Moded.save_cursor),
+    "8": action(Moded.restore_cursor),
+    "D": action(Moded.linefeed),
+    "E": action(Moded.next_line),
+    "H": action(Moded.set_tab_stop),
+    "M": action(Moded.reverse_index),
+    "N": action(Moded.single_shift, 2),
+    "O": action(Moded.single_shift, 3),
+    "n": action(Moded.lock_shift, 2),
+    "o": action(Moded.lock_shift, 3),
+    "c": action(_reset),
+    "=": action(_keypad, True),
+    ">": action(_keypad, False),
+    "#8": action(Moded.alignment_display),
 }
 
 _CONTROLS: Final[dict[str, Action]] = {
-    "\x08": (Moded.backspace, ()),
-    "\t": (Moded.tab, ()),
-    "\n": (Moded.linefeed, ()),
-    "\x0b": (Moded.linefeed, ()),
-    "\x0c": (Moded.linefeed, ()),
-    "\r": (Moded.carriage_return, ()),
-    "\x0e": (Moded.shift_out, ()),
-    "\x0f": (Moded.shift_in, ()),
-    "\r\n": (Moded.next_line, ()),
+    "\x08": action(Moded.backspace),
+    "\t": action(Moded.tab),
+    "\n": action(Moded.linefeed),
+    "\x0b": action(Moded.linefeed),
+    "\x0c": action(Moded.linefeed),
+    "\r": action(Moded.carriage_return),
+    "\x0e": action(Moded.shift_out),
+    "\x0f": action(Moded.shift_in),
+    "\r\n": action(Moded.next_line),
 }
 
 
@@ -199,11 +213,13 @@ def _csi(body: str) -> Action:
         return NOTHING
     if final == "T" and not prefix and not between:
         # With five parameters it would be mouse highlighting.
-        return (Moded.scroll_down, tuple(_parameters(digits))) if ";" not in digits else NOTHING
+        return action(Moded.scroll_down, *_parameters(digits)) if ";" not in digits else NOTHING
     if prefix + between + final not in _FINAL:
         return NOTHING
+    if prefix + between + final == "r" and _NO_REGION.fullmatch(digits):
+        digits = ""
     call, takes = _FINAL[prefix + between + final]
-    return (call, tuple(_parameters(digits)[:takes]))
+    return action(call, *_parameters(digits)[:takes])
 
 
 def unfinished(token: str) -> bool:
@@ -222,34 +238,33 @@ def understand(token: str) -> Action:
     if token[0] != "\x1b":
         return _CONTROLS.get(token, NOTHING)
     if token[1:2] == "[" and len(token) > _CSI_SURELY_CUT and unfinished(token):
-        return (overlong, ())
+        return action(overlong)
     body = token[1:]
     if _UNSEEN.search(body):
         return _interrupted(body)
     if body[:1] == "[":
         return _csi(body[1:]) if len(body) <= CSI_MAX else NOTHING
     if len(body) == 2 and body[0] in "()*+":  # noqa: PLR2004 - an intermediate and a final
-        return (_designate(body[0], body[1]), ())
+        return action(_designate(body[0], body[1]))
     return _ESCAPES.get(body, NOTHING)
 
 
 def act_within(screen: Moded, body: str) -> None:
     """Let the control characters act that stand within a sequence."""
     for char in _C0.findall(body):
-        call, arguments = _CONTROLS.get(char, NOTHING)
-        call(screen, *arguments)
+        act(screen, _CONTROLS.get(char, NOTHING))
 
 
 def _interrupted(body: str) -> Action:
     """Control characters within a sequence act at once; then the sequence acts without them."""
     rest = _UNSEEN.sub("", body)
-    after, arguments = understand("\x1b" + rest) if rest and len(body) <= CSI_MAX else NOTHING
+    after = understand("\x1b" + rest) if rest and len(body) <= CSI_MAX else NOTHING
 
     def call(screen: Moded) -> int:
         act_within(screen, body)
-        return after(screen, *arguments) or 0
+        return act(screen, after)
 
-    return (call, ())
+    return action(call)
 
 
 _TABLE_LIMIT: Final = 16_384
@@ -261,14 +276,14 @@ class Actions(dict[str, Action]):
     def __missing__(self, token: str) -> Action:
         if token[0] == "\x1b":
             if len(token) <= _SGR_RUN_MAX and _SGR.fullmatch(token):
-                return (_select, (token,))  # kept in the graph of styles
+                return action(_select, token)  # kept in the graph of styles
             if token[1:2] in STARTS:
-                return (string, (token,))
-        action = understand(token)
+                return action(string, token)
+        meaning = understand(token)
         if len(self) >= _TABLE_LIMIT:
             self.clear()
-        self[token] = action
-        return action
+        self[token] = meaning
+        return meaning
 
 
 ACTIONS: Final = Actions()

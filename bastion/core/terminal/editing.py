@@ -11,6 +11,7 @@ from typing import Any
 from bastion.core.terminal.canvas import TAB_WIDTH, Canvas
 from bastion.core.terminal.line import filled
 from bastion.core.terminal.style import PLAIN
+from bastion.core.terminal.widths import width
 
 
 class Editor(Canvas):
@@ -28,8 +29,11 @@ class Editor(Canvas):
         self.x = 0
 
     def linefeed(self) -> None:
-        """Move down a row, scrolling; in newline mode to its start."""
-        if self.x >= self.columns:
+        """Move down a row, scrolling; in newline mode to its start.
+
+        Where it scrolls, the cursor has not moved and a pending wrap stays (libvterm, tmux).
+        """
+        if self.x >= self.columns and self.y != self.bottom:
             self.x = self.columns - 1
         self.index()
         if self.newline:
@@ -42,10 +46,11 @@ class Editor(Canvas):
 
     def reverse_index(self) -> None:
         """Move up a row; at the top margin, scroll down."""
-        self._unwrap()
         if self.y == self.top:
             self.scroll(self.top, self.bottom, -1)
-        elif self.y > 0:
+            return
+        self._unwrap()
+        if self.y > 0:
             self.y -= 1
 
     def backspace(self) -> None:
@@ -151,7 +156,7 @@ class Editor(Canvas):
 
     def set_margins(self, top: int | None = None, bottom: int | None = None) -> None:
         """Set the scrolling region, rows counted from 1, and move home."""
-        first = max(top or 1, 1) - 1
+        first = (top or 1) - 1
         last = min(bottom or self.lines, self.lines) - 1
         if last > first:
             self.top, self.bottom = first, last
@@ -231,15 +236,15 @@ class Editor(Canvas):
 
     def erase_characters(self, count: int | None = None) -> None:
         """Erase cells from the cursor on; nothing moves."""
-        self._unwrap()
-        self.erase(self.y, self.x, min(self.columns, self.x + (count or 1)))
+        x = min(self.x, self.columns - 1)
+        self.erase(self.y, x, min(self.columns, x + (count or 1)))
 
-    # -- inserting and deleting -------------------------------------------------------------------
+    # -- inserting and deleting (a pending wrap stays, as in libvterm and tmux) ------------------
 
     def insert_characters(self, count: int | None = None) -> None:
         """Insert blanks at the cursor; what is pushed over the right edge is lost."""
-        self._unwrap()
-        x, columns = self.x, self.columns
+        columns = self.columns
+        x = min(self.x, columns - 1)
         count = min(count or 1, columns - x)
         line, blank = self.rows[self.y], self.blank
         line.shown = None
@@ -256,8 +261,8 @@ class Editor(Canvas):
 
     def delete_characters(self, count: int | None = None) -> None:
         """Delete cells at the cursor; blanks come in from the right."""
-        self._unwrap()
-        x, columns = self.x, self.columns
+        columns = self.columns
+        x = min(self.x, columns - 1)
         count = min(count or 1, columns - x)
         line, blank = self.rows[self.y], self.blank
         line.shown = None
@@ -280,7 +285,6 @@ class Editor(Canvas):
         """Insert blank rows at the cursor, within the margins; the cursor stays (libvterm, tmux)."""
         if not self.top <= self.y <= self.bottom:
             return 0
-        self._unwrap()
         self.scroll(self.y, self.bottom, -(count or 1))
         return min(count or 1, self.lines)
 
@@ -295,7 +299,6 @@ class Editor(Canvas):
         rows[at:at] = [filled(columns, blank) for _ in range(count)]
         if self.y:
             rows[self.y - 1].wrapped = False
-        self._unwrap()
         return count
 
     def scroll_up(self, count: int | None = None) -> int:
@@ -308,11 +311,11 @@ class Editor(Canvas):
         self.scroll(self.top, self.bottom, -(count or 1))
         return min(count or 1, self.lines)
 
-    def repeat(self, char: str, count: int | None = None) -> int:
-        """Draw a character again, at most a screenful of it (REP)."""
-        count = min(count or 1, self.columns * self.lines)
-        self.draw(char * count)
-        return count // 8 + 1
+    def repeat(self, char: str, count: int | None = None) -> None:
+        """Draw a character again, at most to the end of the row (REP)."""
+        room = (self.columns - self.x) // max(1, width(char))
+        if room > 0:
+            self.draw(char * min(count or 1, room))
 
     def alignment_display(self) -> int:  # type: ignore[override]
         """Fill the screen with E (DECALN)."""

@@ -16,15 +16,17 @@ class Line:
     """Cells in two parallel lists, only as long as what was written: beyond them all is plain blank.
 
     `chars` and `styles` mean what they mean in `Row`. `wrapped`: the text goes on in the row below.
-    `shown` is the immutable copy of the last snapshot, None since the row changed.
+    `shown` is the immutable copy of the last snapshot, None since the row changed. `wide`: there may be
+    halves of wide characters among the cells; False means there are none.
     """
 
-    __slots__ = ("chars", "shown", "styles", "wrapped")
+    __slots__ = ("chars", "shown", "styles", "wide", "wrapped")
 
     def __init__(self) -> None:
         self.chars: list[str] = []
         self.styles: list[Style] = []
         self.wrapped = False
+        self.wide = False
         self.shown: Row | None = None
 
     def pad(self, length: int) -> None:
@@ -123,6 +125,7 @@ _PACKED_EMPTY: Final = Packed("", PLAIN, wrapped=False)
 def unpack(packed: Packed) -> Line:
     """Return a row to draw on or show again."""
     line = Line()
+    line.wide = True
     text = packed.text
     line.chars = text.split(_SEPARATOR)[:-1] if text.endswith(_SEPARATOR) else list(text)
     line.wrapped = packed.wrapped

@@ -74,9 +74,8 @@ class Moded(Editor):
         self.other_kitty: list[int] = [0]
 
     def soft_reset(self) -> None:
-        """Reset modes, margins and pen, but not what is on the screen (DECSTR)."""
+        """Reset modes, margins and sets, but neither the screen nor, as most do, the pen (DECSTR)."""
         self.top, self.bottom = 0, self.lines - 1
-        self.set_pen(PLAIN)
         self.sets = [charsets.ASCII] * 4
         self.left = self.shift = 0
         self.autowrap = True

@@ -128,18 +128,23 @@ class Stream(pyte.Stream):
                     put(text)
                 else:
                     draw(text)
-            step = known.get(token)
-            if step is not None:
-                screen.pen, known = step
+            if token in known:
+                screen.pen, known = known[token]
                 screen.transitions = known
                 continue
-            call, arguments = ACTIONS[token]
-            spent = call(screen, *arguments)
+            call, one, two, more = ACTIONS[token]
+            # Calls with few arguments, spelled out, take half the time of unpacking them.
+            if two is not None:
+                spent = call(screen, one, two, *more) if more else call(screen, one, two)
+            elif one is not None:
+                spent = call(screen, one)
+            else:
+                spent = call(screen)
             known = screen.transitions
             if spent is None:
                 if call is repeat:
                     at_start = length_hint(rest) == len(pieces) - 2
-                    self._repeat(text or (self.last if at_start else ""), *arguments)
+                    self._repeat(text or (self.last if at_start else ""), one or 1)
                 elif call is overlong:
                     act_within(screen, token)
                     self._forget_tail()
@@ -179,7 +184,7 @@ class Stream(pyte.Stream):
         self._tail = self._string = self._body = self.last = ""
         self._skipping = False
 
-    def _repeat(self, text: str, count: int = 1, *_: int) -> None:
+    def _repeat(self, text: str, count: int) -> None:
         for char in reversed(text):
             if width(char) > 0:
                 self.screen.repeat(char, count)

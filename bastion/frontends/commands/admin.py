@@ -6,27 +6,45 @@ Never decides: each line passes the gate like any other command.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bastion.core.errors import BastionError
+from bastion.core.errors import BastionError, Denied
 from bastion.frontends.commands.door import Door, Gone
 from bastion.frontends.commands.words import MAX_LINE, split_command
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bastion.core.access.endpoint import Endpoint
+    from bastion.frontends.commands.verbs import Noun
 
 LEAVE: Final = frozenset({"exit", "quit", "logout"})
 IDLE_SECONDS: Final = 30 * 60.0
 """An unattended admin prompt is a way in for whoever passes by."""
 
+_ADMINISTERS: Final = ("admin.user", "admin.endpoint", "admin.policy", "admin.lock", "admin.audit", "admin.node", "audit")
+_SUPERVISES: Final = ("end", "pause", "moderate")
 _WELCOME: Final = "Commands as after `ssh bastion`; Tab completes, `help` lists them, `exit` or Ctrl-D leaves."
 
 
-async def shell(door: Door) -> int:
+def fill(root: Noun) -> None:
+    """Put the verb into the tree."""
+
+    @root.verb("admin", action="admin.node", asks="service", examples=["admin"])
+    async def admin(door: Door) -> int:
+        """Open a prompt for these commands, with completion and history."""
+        _refuse_idle_hands(door, await door.desk.inventory.all())
+        return await shell(door, root)
+
+
+async def shell(door: Door, root: Noun) -> int:
     """Prompt until they leave or idle too long; return 0."""
     if not door.terminal or door.console.term == "dumb":
         return await _plain(door)
     from bastion.frontends.commands.prompt import Interrupted, Left, Prompt  # noqa: PLC0415 - loads prompt_toolkit
 
     door.say(_WELCOME)
-    prompt = Prompt(door)
+    prompt = Prompt(door, root)
     try:
         while door.console.is_open:
             try:
@@ -64,8 +82,6 @@ async def _plain(door: Door) -> int:
 
 async def run_line(door: Door, line: str) -> int:
     """Run one line through the gate; return its exit code. Leaving a question leaves that command only."""
-    from bastion.frontends.commands.gate import run_words  # noqa: PLC0415 - the gate knows the tree, which knows us
-
     if not line.strip():
         return 0
     try:
@@ -76,4 +92,15 @@ async def run_line(door: Door, line: str) -> int:
     if words[:1] == ["admin"]:
         door.warn("You are in it already.")
         return 0
-    return await run_words(door, words)
+    return await door.again(door, words)
+
+
+def _refuse_idle_hands(door: Door, endpoints: Sequence[Endpoint]) -> None:
+    """Refuse the prompt to people for whom it would have nothing that the plain commands have not."""
+    decide = door.desk.policies.decide
+    first = decide(door.identity, _ADMINISTERS[0])
+    if first.allowed or any(decide(door.identity, action).allowed for action in _ADMINISTERS[1:]):
+        return
+    if any(decide(door.identity, action, one).allowed for one in endpoints for action in _SUPERVISES):
+        return
+    raise Denied("access.denied", f"admin: {first.reason}", first.rule)

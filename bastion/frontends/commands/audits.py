@@ -5,13 +5,17 @@ Never changes a fact; the chain is kept elsewhere.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bastion.core.errors import Corrupt
-from bastion.frontends.commands.door import Door
 from bastion.frontends.commands.output import Row, as_json_line, rfc3339, when
 from bastion.frontends.commands.verbs import SESSION, USER, Noun, json_option
-from bastion.services.ports import AuditEntry
+
+if TYPE_CHECKING:
+    from bastion.frontends.commands.door import Door
+    from bastion.services.ports import AuditEntry
 
 ACTION = "audit"
 
@@ -46,7 +50,7 @@ def fill(root: Noun) -> None:
     @click.option("--actor", type=USER, default="", metavar="NAME", help="Only what NAME did.")
     @click.option("--session", type=SESSION, default="", metavar="ID", help="Only this session.")
     @json_option
-    async def tail(door: Door, count: int, code: str, actor: str, session: str, as_json: bool) -> None:  # noqa: FBT001, PLR0913
+    async def tail(door: Door, count: int, code: str, actor: str, session: str, as_json: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917
         """Show the newest facts, oldest of them first."""
         entries = await door.desk.audit.last(count, code=code, actor=actor, session=session)
         rows = [entry_row(entry) for entry in entries]

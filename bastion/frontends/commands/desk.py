@@ -6,24 +6,26 @@ Never builds a service, and holds no state of a person.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bastion.core.access.decision import Decision, Verdict
-from bastion.core.access.endpoint import Endpoint
-from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import BastionError, Conflict, Missing
-from bastion.core.identity import Identity
 from bastion.core.text import safe_text
-from bastion.core.values import Size
-from bastion.services.console import Console
-from bastion.services.inventory import Inventory
-from bastion.services.people import People
-from bastion.services.replay import Replay
-from bastion.services.ports import AuditStore, Clock, Preferences, Sessions
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bastion.core.access.endpoint import Endpoint
+    from bastion.core.audit.event import AuditEvent
+    from bastion.core.identity import Identity
+    from bastion.core.values import Size
+    from bastion.services.console import Console
+    from bastion.services.inventory import Inventory
+    from bastion.services.people import People
+    from bastion.services.ports import AuditStore, Clock, Preferences, Sessions
+    from bastion.services.replay import Replay
 
 _OPENS: Final = ("connect", "exec", "sftp", "scp")
 _BREATH: Final = 100  # decisions in one go
@@ -33,11 +35,16 @@ class Reloaded(Protocol):
     """What came of reading the policy files."""
 
     @property
-    def changed(self) -> bool: ...
+    def changed(self) -> bool:
+        """Return whether the policy means something else now."""
+
     @property
-    def warnings(self) -> Sequence[object]: ...
+    def warnings(self) -> Sequence[object]:
+        """Return what works but is probably not meant."""
+
     @property
-    def refused(self) -> BastionError | None: ...
+    def refused(self) -> BastionError | None:
+        """Return why the last good policy stayed, if it did."""
 
 
 class Policies(Protocol):
@@ -69,50 +76,88 @@ class Participant(Protocol):
     """Somebody in a live session."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Return its id."""
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return its name."""
+
     @property
-    def role(self) -> str: ...
+    def role(self) -> str:
+        """Return its role."""
+
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """Return its source."""
+
     @property
-    def joined_at(self) -> float: ...
+    def joined_at(self) -> float:
+        """Return its joined at."""
+
     @property
-    def size(self) -> Size: ...
+    def size(self) -> Size:
+        """Return its size."""
+
     @property
-    def controls(self) -> bool: ...
+    def controls(self) -> bool:
+        """Return its controls."""
 
 
 class SessionView(Protocol):
     """A live session as it is listed."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Return its id."""
+
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """Return its kind."""
+
     @property
-    def owner(self) -> str: ...
+    def owner(self) -> str:
+        """Return its owner."""
+
     @property
-    def owner_id(self) -> str: ...
+    def owner_id(self) -> str:
+        """Return its owner id."""
+
     @property
-    def endpoint(self) -> str: ...
+    def endpoint(self) -> str:
+        """Return its endpoint."""
+
     @property
-    def login(self) -> str: ...
+    def login(self) -> str:
+        """Return its login."""
+
     @property
-    def state(self) -> str: ...
+    def state(self) -> str:
+        """Return its state."""
+
     @property
-    def started_at(self) -> float: ...
+    def started_at(self) -> float:
+        """Return its started at."""
+
     @property
-    def size(self) -> Size: ...
+    def size(self) -> Size:
+        """Return its size."""
+
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """Return its title."""
+
     @property
-    def participants(self) -> Sequence[Participant]: ...
+    def participants(self) -> Sequence[Participant]:
+        """Return its participants."""
+
     @property
-    def bytes_out(self) -> int: ...
+    def bytes_out(self) -> int:
+        """Return its bytes out."""
+
     @property
-    def detached(self) -> bool: ...
+    def detached(self) -> bool:
+        """Return its detached."""
 
 
 class Live(Protocol):

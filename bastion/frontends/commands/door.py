@@ -5,14 +5,17 @@ Never decides anything, and never shows a control character that came from outsi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from bastion.core.errors import Invalid
-from bastion.core.identity import Identity
-from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.output import Row, as_json, sentence, table
-from bastion.services.console import Console, ConsoleListener
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from bastion.core.identity import Identity
+    from bastion.frontends.commands.desk import Desk
+    from bastion.services.console import Console, ConsoleListener
 
 MAX_INPUT: Final = 64 * 1024  # a key or a password on standard input; nobody's key is longer
 _MAX_ANSWER: Final = 64 * 1024
@@ -26,6 +29,10 @@ class Gone(Exception):  # noqa: N818 - nothing failed here
     """The person left, or pressed Ctrl-C at a question."""
 
 
+async def _nobody(door: Door, words: list[str]) -> int:  # noqa: ARG001
+    raise RuntimeError("this door has not passed the gate")
+
+
 class Door:
     """What a command gets: the desk, who stands there, and their terminal."""
 
@@ -34,6 +41,8 @@ class Door:
         self.console = console
         self.tail = tail
         """What followed ` -- ` on a `connect`, exactly as typed."""
+        self.again: Callable[[Door, list[str]], Awaitable[int]] = _nobody
+        """Runs another command line of the same person through the gate, which sets this."""
         self._ahead = b""
 
     @property
@@ -122,7 +131,7 @@ class Door:
     def handover(self) -> Console:
         """Return the console for a service that reads it itself; what was read too far comes first."""
         ahead, self._ahead = self._ahead, b""
-        return cast(Console, _Ahead(self.console, ahead)) if ahead else self.console
+        return cast("Console", _Ahead(self.console, ahead)) if ahead else self.console
 
     def _edit(self, answer: bytearray, byte: int, *, shown: bool) -> None:
         """Put one typed byte into the answer."""

@@ -5,18 +5,23 @@ Never decides who may (the gate asked for `admin.endpoint`), and never shows a c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from bastion.core.access.endpoint import Endpoint, HostKey, HostKeyVerdict
 from bastion.core.errors import Invalid, Unavailable
 from bastion.core.text import safe_text
-from bastion.frontends.commands.door import Door
-from bastion.frontends.commands.output import Row, as_json as to_json, facts, rfc3339
+from bastion.frontends.commands.output import Row, facts, rfc3339
+from bastion.frontends.commands.output import as_json as to_json
 from bastion.frontends.commands.verbs import ENDPOINT, Noun, json_option, yes_option
 from bastion.services.inventory import NewEndpoint, read_address, read_host_keys, read_label
 from bastion.services.ports import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bastion.frontends.commands.door import Door
 
 ACTION = "admin.endpoint"
 _KEY_STARTS = ("ssh-", "ecdsa-", "sk-")
@@ -61,7 +66,10 @@ def fill(root: Noun) -> None:
         """List every endpoint."""
         rows = [endpoint_row(one) for one in await door.desk.inventory.all()]
         if not as_json:
-            rows = [{**row, "logins": [f"{login.name} ({login.method})" for login in one.logins]} for row, one in zip(rows, await door.desk.inventory.all(), strict=True)]
+            rows = [
+                {**row, "logins": [f"{login.name} ({login.method})" for login in one.logins]}
+                for row, one in zip(rows, await door.desk.inventory.all(), strict=True)
+            ]
         heads = ["name", "address", "logins", "labels", "description"]
         await door.listing(heads, rows, as_json_list=as_json, empty="There is no endpoint yet: endpoint add.")
 
@@ -134,7 +142,7 @@ def _fill_changes(endpoint: Noun) -> None:
     @click.option("--description", default="", metavar="TEXT", help="What it is, for people.")
     @click.option("--legacy", is_flag=True, help="Allow old algorithms with this one machine.")
     @yes_option
-    async def add(  # noqa: PLR0913 - an endpoint has these parts
+    async def add(  # noqa: PLR0913, PLR0917
         door: Door,
         name: str,
         address: str,
@@ -164,13 +172,13 @@ def _fill_changes(endpoint: Noun) -> None:
         if not pinned:
             keys = tuple(await door.desk.inventory.scan(host, port))
             await _agree(door, f"{name} ({safe_text(address, 80)})", keys, yes=yes)
-            wanted = NewEndpoint(
-                name, host, port, login, chosen[0], secret, keys, wanted.labels, description, legacy=legacy
-            )
+            wanted = NewEndpoint(name, host, port, login, chosen[0], secret, keys, wanted.labels, description, legacy=legacy)
         made = await door.desk.inventory.add(door.identity, wanted)
         door.warn(f"Added {made.name} ({made.address}) with login {login}.")
 
-    @endpoint.verb("accept-key", action=ACTION, examples=["endpoint accept-key web01", "endpoint accept-key web01 --host-key 'ssh-ed25519 AAAA...'"])
+    @endpoint.verb(
+        "accept-key", action=ACTION, examples=["endpoint accept-key web01", "endpoint accept-key web01 --host-key 'ssh-ed25519 AAAA...'"]
+    )
     @click.argument("name", type=ENDPOINT, metavar="NAME")
     @click.option("--host-key", metavar="FILE|KEY", help="The key, known from elsewhere; without it, it is fetched, shown and confirmed.")
     @yes_option
@@ -204,7 +212,8 @@ async def _secret(door: Door, method: str, key: str | None) -> Secret | None:
     if method == "key":
         if key != "-":
             raise Invalid(
-                "key.path", f"'{safe_text(key or '', 80)}' is a file on your machine, which the bastion cannot read: use --key - and '< FILE'."
+                "key.path",
+                f"'{safe_text(key or '', 80)}' is a file on your machine, which the bastion cannot read: use --key - and '< FILE'.",
             )
         return Secret((await door.read_all()).strip() + b"\n")
     if method == "password":

@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import BastionError, Denied
 from bastion.core.text import safe_text
-from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.door import Door, Gone
 from bastion.frontends.commands.tree import root
 from bastion.frontends.commands.verbs import SELF, Call, Shown, parse
 from bastion.frontends.commands.words import split_command
-from bastion.services.console import Console
+
+if TYPE_CHECKING:
+    from bastion.frontends.commands.desk import Desk
+    from bastion.services.console import Console
 
 USAGE: Final = 64
 INTERNAL: Final = 70
@@ -36,6 +38,7 @@ async def run(desk: Desk, console: Console, command: bytes | None) -> int:
     `command` None is a login without a command: the menu, as plain lines where there is no PTY.
     """
     door = Door(desk, console)
+    door.again = run_words
     try:
         if command is None:
             words, door.tail = (["menu"] if console.term else ["menu", "--plain"]), None
@@ -46,7 +49,7 @@ async def run(desk: Desk, console: Console, command: bytes | None) -> int:
     return await run_words(door, words)
 
 
-async def run_words(door: Door, words: list[str]) -> int:
+async def run_words(door: Door, words: list[str]) -> int:  # noqa: PLR0911
     """Run a command line that is split already. Never raises but for cancellation."""
     try:
         return await _run(door, words)

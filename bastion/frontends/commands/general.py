@@ -1,25 +1,26 @@
-"""`help`, `whoami`, `version`, `ls`, `connect`, `menu`, `admin`: the verbs for everybody.
+"""`help`, `whoami`, `version`, `ls`, `connect`, `menu`: the verbs for everybody.
 
 Never decides who may; `connect` asks its service, which asks policy with the endpoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from bastion.core.access.endpoint import Endpoint
-from bastion.core.errors import Denied, Invalid
+from bastion.core.errors import Invalid
 from bastion.core.text import safe_text
 from bastion.core.values import endpoint_name, login_name
 from bastion.frontends.commands.desk import visible_endpoints
-from bastion.frontends.commands.door import Door
 from bastion.frontends.commands.output import Row, as_json, facts, rfc3339, when
 from bastion.frontends.commands.verbs import ENDPOINT, SELF, Noun, Shown, json_option
 
+if TYPE_CHECKING:
+    from bastion.frontends.commands.door import Door
 
-def fill(root: Noun) -> None:
+
+def fill(root: Noun) -> None:  # noqa: C901
     """Put the verbs into the tree."""
 
     @root.verb("help", action=SELF, examples=["help", "help endpoint add"])
@@ -116,29 +117,6 @@ def fill(root: Noun) -> None:
         from bastion.frontends.commands.menu_loop import run_menu  # noqa: PLC0415 - most calls need no menu
 
         return await run_menu(door, plain=plain)
-
-    @root.verb("admin", action="admin.node", asks="service", examples=["admin"])
-    async def admin(door: Door) -> int:
-        """Open a prompt for these commands, with completion and history."""
-        _refuse_idle_hands(door, await door.desk.inventory.all())
-        from bastion.frontends.commands.admin import shell  # noqa: PLC0415 - prompt_toolkit costs 0.1 s; few need it
-
-        return await shell(door)
-
-
-_ADMINISTERS = ("admin.user", "admin.endpoint", "admin.policy", "admin.lock", "admin.audit", "admin.node", "audit")
-_SUPERVISES = ("end", "pause", "moderate")
-
-
-def _refuse_idle_hands(door: Door, endpoints: Sequence[Endpoint]) -> None:
-    """Refuse the prompt to people for whom it would have nothing that the plain commands have not."""
-    decide = door.desk.policies.decide
-    first = decide(door.identity, _ADMINISTERS[0])
-    if first.allowed or any(decide(door.identity, action).allowed for action in _ADMINISTERS[1:]):
-        return
-    if any(decide(door.identity, action, one).allowed for one in endpoints for action in _SUPERVISES):
-        return
-    raise Denied("access.denied", f"admin: {first.reason}", first.rule)
 
 
 def _json(row: Row) -> str:

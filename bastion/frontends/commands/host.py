@@ -9,33 +9,27 @@ import asyncio
 import os
 import pwd
 import sys
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
-import click
-
-from bastion.core.errors import BastionError, Invalid, Misconfigured
-from bastion.core.text import safe_text
+from bastion.core.errors import Misconfigured
 from bastion.frontends.commands.output import sentence
-from bastion.frontends.commands.verbs import Shown
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from bastion.core.access.decision import Decision
     from bastion.services.setup import Caller, Report
     from bastion.settings import Settings
 
-USAGE: Final = 64
-INTERNAL: Final = 70
-_INTERRUPTED: Final = 130
 _LOOPBACK: Final = ("127.", "::1", "localhost")
 
 
 class Link(Protocol):
     """The way to the running server: SSH on loopback with the operator's key."""
 
-    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001, PLR0913
+    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001
         """Run one command there and return its exit code. Raises `Unavailable` when no server answers.
 
         `argv` is quoted where it must be: it is sent joined by single spaces, as ssh does. Empty: no command.
@@ -60,7 +54,7 @@ class Host(Protocol):
     def test_policies(self, folder: Path) -> Sequence[str]:
         """Run the cases kept beside the policies; return what failed, one line each."""
 
-    async def explain(  # noqa: PLR0913 - a question has these parts
+    async def explain(  # noqa: PLR0913, PLR0917
         self, settings: Settings, user: str, endpoint: str | None, action: str, at: float | None, source: str
     ) -> tuple[Decision, float]:
         """Decide as the files and the database have it, without a server; return the decision and its time."""
@@ -98,50 +92,6 @@ class Local:
 
     work: Callable[..., int]
     params: dict[str, Any]
-
-
-def run_program(program: Program, argv: Sequence[str]) -> int:
-    """Run the program; return its exit code. Never shows a traceback of an expected failure."""
-    try:
-        return _run(program, list(argv))
-    except Shown as asked:
-        program.say(asked.text)
-        return 0
-    except click.UsageError as error:
-        program.warn("\n".join(f"bastion: {safe_text(line, 300)}" for line in error.format_message().splitlines()[:4]))
-        return USAGE
-    except BastionError as error:
-        program.warn("\n".join(f"bastion: {line}" for line in error.public.splitlines()))
-        return error.exit_code
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:
-        return 0
-
-
-def _run(program: Program, argv: list[str]) -> int:
-    from bastion.frontends.commands import host_local, host_remote  # noqa: PLC0415 - each is loaded only when needed
-
-    home, words = split_home(argv)
-    if words[:1] == ["--help"] or words == ["help"]:
-        raise Shown(host_local.overview())
-    if words[:1] == ["--version"]:
-        words = ["version"]
-    if host_local.is_local(words):
-        call = host_local.parse_local(words)
-        return call.work(program, home, **call.params)
-    return host_remote.run_remote(program, home, words)
-
-
-def split_home(argv: list[str]) -> tuple[Path | None, list[str]]:
-    """Take `--home DIR` from before the command. Raises `Invalid` where DIR is missing."""
-    if argv and argv[0].startswith("--home="):
-        return Path(argv[0].partition("=")[2]), argv[1:]
-    if argv and argv[0] == "--home":
-        if len(argv) == 1:
-            raise Invalid("usage.home", "--home needs a folder.")
-        return Path(argv[1]), argv[2:]
-    return None, argv
 
 
 def this_caller() -> Caller:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from bastion.core.errors import Invalid
-from bastion.core.identity import Identity
 from bastion.core.values import Size
-from bastion.services.console import ConsoleListener
+
+if TYPE_CHECKING:
+    from bastion.core.identity import Identity
+    from bastion.services.console import ConsoleListener
 
 READ_BYTES = 64 * 1024
 
@@ -54,7 +56,7 @@ class HostConsole:
     def exit_signal(self, name: str) -> None:
         """No far program runs here."""
 
-    def attach(self, listener: ConsoleListener) -> None:
+    def attach(self, listener: ConsoleListener) -> None:  # noqa: ARG002
         """Refuse: sessions need the server."""
         raise Invalid("host.no_server", "That needs the running server. Start it: bastion serve")
 

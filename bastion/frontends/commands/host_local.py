@@ -6,15 +6,17 @@ Never needs a running server.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from bastion.core.errors import Invalid, Misconfigured
 from bastion.frontends.commands.host import Local, Program, refuse_root, run_async, this_caller
 from bastion.frontends.commands.verbs import Shown, help_flag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _POLICY: Final = ("check", "explain", "test")
 _DENIED: Final = 77
@@ -55,7 +57,7 @@ def _settings(home: Path | None, inner_home: Path | None, **options: object) -> 
     return load_settings(inner_home or home, {name.replace("__", "."): value for name, value in options.items()})
 
 
-def _init(program: Program, home: Path | None, inner_home: Path | None, admin: str | None, keys: tuple[str, ...], demo: bool) -> int:  # noqa: FBT001, PLR0913
+def _init(program: Program, home: Path | None, inner_home: Path | None, admin: str | None, keys: tuple[str, ...], demo: bool) -> int:  # noqa: FBT001, PLR0913, PLR0917
     """Make a home: settings, database, keys, policies, first admin. Overwrites nothing; run it again at will."""
     from bastion.services.setup import Report  # noqa: PLC0415
 
@@ -138,7 +140,7 @@ def _policy_test(program: Program, home: Path | None, inner_home: Path | None, f
     return 0
 
 
-def _policy_explain(  # noqa: PLR0913 - a question has these parts
+def _policy_explain(  # noqa: PLR0913, PLR0917
     program: Program,
     home: Path | None,
     inner_home: Path | None,
@@ -213,7 +215,15 @@ def _commands() -> dict[str, click.Command]:
         _option("--json", "as_json", is_flag=True, help="Print JSON for programs."),
     ]
     policy = click.Group("policy", add_help_option=False, params=[help_flag()], help="Who may do what: the policy files.")
-    policy.add_command(_Offline("check", _policy_check, ("bastion policy check", "bastion policy check policies/"), params=[folder, _HOME], help=_policy_check.__doc__))
+    policy.add_command(
+        _Offline(
+            "check",
+            _policy_check,
+            ("bastion policy check", "bastion policy check policies/"),
+            params=[folder, _HOME],
+            help=_policy_check.__doc__,
+        )
+    )
     policy.add_command(_Offline("test", _policy_test, ("bastion policy test",), params=[folder, _HOME], help=_policy_test.__doc__))
     example = "bastion policy explain --user bob --endpoint web01 --action connect"
     policy.add_command(_Offline("explain", _policy_explain, (example,), params=[*explain, _HOME], help=_policy_explain.__doc__))
@@ -231,12 +241,18 @@ def _commands() -> dict[str, click.Command]:
     shells = click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
     path = click.Argument(["path"], type=click.Path(path_type=Path), metavar="FILE")
     offline = [
-        _Offline("init", _init, ("bastion init --demo", "bastion init --admin alice --key ~/.ssh/id_ed25519.pub"), params=[*init, _HOME], help=_init.__doc__),
+        _Offline(
+            "init",
+            _init,
+            ("bastion init --demo", "bastion init --admin alice --key ~/.ssh/id_ed25519.pub"),
+            params=[*init, _HOME],
+            help=_init.__doc__,
+        ),
         _Offline("serve", _serve, ("bastion serve", "bastion serve --ssh-port 0"), params=[*serve, _HOME], help=_serve.__doc__),
         _Offline("migrate", _migrate, ("bastion migrate",), params=[_HOME], help=_migrate.__doc__),
         _Offline("verify", _verify, ("bastion verify session.cast",), params=[path, _HOME], help=_verify.__doc__),
         _Offline("version", _version, ("bastion version",), params=[_HOME], help=_version.__doc__),
-        _Offline("completion", _completion, ("eval \"$(bastion completion bash)\"",), params=[shells, _HOME], help=_completion.__doc__),
+        _Offline("completion", _completion, ('eval "$(bastion completion bash)"',), params=[shells, _HOME], help=_completion.__doc__),
     ]
     return {**{str(one.name): one for one in offline}, "policy": policy}
 

@@ -9,17 +9,20 @@ import io
 import json
 import shlex
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from bastion.core.errors import Invalid
 from bastion.core.text import safe_text
-from bastion.frontends.commands.host import Link, Program
 from bastion.frontends.commands.host_local import read_text
 from bastion.frontends.commands.tree import root
 from bastion.frontends.commands.verbs import Call, parse
 from bastion.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bastion.frontends.commands.host import Link, Program
 
 _PROGRAMS: Final = frozenset({"menu", "connect", "join", "attach", "replay", "admin"})
 """Verbs that want the whole terminal."""

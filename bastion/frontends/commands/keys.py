@@ -5,12 +5,16 @@ Never touches anybody else's keys, and never takes a private key.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from bastion.core.identity import UserKey
-from bastion.frontends.commands.door import Door
 from bastion.frontends.commands.output import Row, rfc3339
 from bastion.frontends.commands.verbs import SELF, Noun, json_option, yes_option
+
+if TYPE_CHECKING:
+    from bastion.core.identity import UserKey
+    from bastion.frontends.commands.door import Door
 
 
 def key_row(key: UserKey) -> Row:

@@ -6,28 +6,32 @@ Never decides: items come from policy's decisions, and what is chosen is decided
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.access.decision import Decision, Verdict
-from bastion.core.access.endpoint import Endpoint
 from bastion.core.errors import BastionError
 from bastion.core.keys import KeyDecoder
 from bastion.core.menu import Chosen, Menu, MenuItem, Quit, Redraw, Refresh, ToggleFavourite, plain_choose, plain_lines, update, view
 from bastion.core.terminal import fullscreen
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
-from bastion.core.terminal.grid import Grid
 from bastion.frontends.commands.desk import SessionView, visible_endpoints
 from bastion.frontends.commands.door import Door, Gone
 from bastion.frontends.commands.screen_events import ConsoleEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bastion.core.access.endpoint import Endpoint
+    from bastion.core.terminal.grid import Grid
 
 REFRESH_SECONDS: Final = 2.0
 """How often "who is on it now" is looked up."""
 
 _ESCAPE_SECONDS: Final = 0.05  # an ESC alone is the key after this; sequences come in one piece
 _ID: Final = 12
+_LARGE: Final = 500  # items; below, making the menu takes under 10 ms
 
 
 class _Catalogue:
@@ -38,6 +42,7 @@ class _Catalogue:
         self._endpoints: list[tuple[Endpoint, Decision]] = []
         self._all: dict[str, Endpoint] = {}
         self._known: dict[str, tuple[bool, float | None]] = {}
+        self._seen: list[tuple[object, ...]] = []
 
     async def look(self) -> list[MenuItem]:
         """Ask policy and store again."""
@@ -47,8 +52,17 @@ class _Catalogue:
         self._known = await desk.preferences.of(who.user_id)
         return self.items()
 
+    def news(self) -> list[MenuItem] | None:
+        """Return the items if somebody came or went since they were last returned; None where nobody did."""
+        return self.items() if self._who_is_on() != self._seen else None
+
+    def _who_is_on(self) -> list[tuple[object, ...]]:
+        views = self._door.desk.control.visible(self._door.identity)
+        return [(one.id, one.detached, *(person.name for person in one.participants)) for one in views]
+
     def items(self) -> list[MenuItem]:
         """Return the items with who is on them now."""
+        self._seen = self._who_is_on()
         views = list(self._door.desk.control.visible(self._door.identity))
         on_it: dict[str, list[str]] = {}
         for one in views:
@@ -129,14 +143,19 @@ async def _choose_screen(door: Door, catalogue: _Catalogue, caps: Caps, message:
     """Show the menu on the whole screen; return what was chosen, None to leave. The screen is given back either way."""
     items = await catalogue.look()
     console = door.console
-    menu = Menu.of(items, *console.size, user=door.identity.name, message=message)
+    menu = await _beside(len(items), lambda: Menu.of(items, *console.size, user=door.identity.name, message=message))
     console.write(fullscreen.enter(caps, paste=True))
     screen = _Screen(door, caps)
     try:
         with ConsoleEvents(console) as events:
-            return await _turn(menu, items, screen, events, catalogue)
+            return await _turn(menu, screen, events, catalogue)
     finally:
         console.write(fullscreen.leave(caps, screen.shown))
+
+
+async def _beside(size: int, make: Callable[[], Menu]) -> Menu:
+    """Make a menu; a large one in a thread, since sorting thousands of items holds the loop for 0.1 s."""
+    return await asyncio.to_thread(make) if size > _LARGE else make()
 
 
 class _Screen:
@@ -162,7 +181,7 @@ class _Screen:
         return self._door.console.size.columns, self._door.console.size.lines
 
 
-async def _turn(menu: Menu, items: Sequence[MenuItem], screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue) -> MenuItem | None:
+async def _turn(menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue) -> MenuItem | None:  # noqa: C901
     """Turn what happens into pictures, until something is chosen."""
     decoder = KeyDecoder()
     loop = asyncio.get_running_loop()
@@ -182,19 +201,17 @@ async def _turn(menu: Menu, items: Sequence[MenuItem], screen: _Screen, events: 
                 case Redraw(same):
                     menu, screen.shown = same, None
                 case Refresh(same):
-                    items = await catalogue.look()
-                    menu = same.with_items(list(items))
+                    menu = same.with_items(await catalogue.look())
                 case ToggleFavourite(item, changed):
                     menu = changed
                     await catalogue.favourite(item)
-                    items = catalogue.items()
                 case Menu() as changed:
                     menu = changed
         if loop.time() >= refresh_at:
             refresh_at = loop.time() + REFRESH_SECONDS
-            now = catalogue.items()
-            if now != items:
-                items, menu = now, menu.with_items(now)
+            if (items := catalogue.news()) is not None:  # thousands of items are not compared each time, only who is on
+                now, found = menu, items
+                menu = await _beside(len(found), lambda: now.with_items(found))  # noqa: B023 - awaited in this very turn
     return None
 
 

@@ -6,11 +6,13 @@ Everything from outside passes `safe_text` here. Never writes anywhere itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.text import safe_text, text_width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Row = dict[str, object]
 """One object of a list: plain JSON values; `id` or `name` is its first key."""

@@ -6,18 +6,22 @@ Never evaluates a rule itself.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from bastion.core.access.actions import ACTIONS
-from bastion.core.access.decision import Decision
 from bastion.core.access.source import did_you_mean
 from bastion.core.errors import Invalid, Misconfigured
 from bastion.core.identity import Identity
 from bastion.core.text import safe_text
-from bastion.frontends.commands.door import Door
-from bastion.frontends.commands.output import Row, as_json as to_json, cell, rfc3339, sentence
+from bastion.frontends.commands.output import Row, cell, rfc3339, sentence
+from bastion.frontends.commands.output import as_json as to_json
 from bastion.frontends.commands.verbs import ENDPOINT, USER, Noun, json_option
+
+if TYPE_CHECKING:
+    from bastion.core.access.decision import Decision
+    from bastion.frontends.commands.door import Door
 
 ACTION = "admin.policy"
 _DENIED = 77
@@ -90,14 +94,21 @@ def fill(root: Noun) -> None:
             door.warn(f"warning: {warning}")
         door.say("The policy files are good.")
 
-    @policy.verb("explain", action=ACTION, examples=["policy explain --user bob --endpoint web01 --action connect", "policy explain --user bob --action join --at 2026-03-31T08:00Z"])
+    @policy.verb(
+        "explain",
+        action=ACTION,
+        examples=[
+            "policy explain --user bob --endpoint web01 --action connect",
+            "policy explain --user bob --action join --at 2026-03-31T08:00Z",
+        ],
+    )
     @click.option("--user", "name", type=USER, required=True, metavar="NAME", help="For whom.")
     @click.option("--endpoint", "where", type=ENDPOINT, metavar="NAME", help="On what.")
     @click.option("--action", required=True, metavar="ACTION", help="To do what: connect, exec, join, ...")
     @click.option("--at", "at_text", metavar="TIME", help="At another time than now (RFC 3339).")
     @click.option("--from", "source", default="", metavar="ADDRESS", help="Coming from there.")
     @json_option
-    async def explain(door: Door, name: str, where: str | None, action: str, at_text: str | None, source: str, as_json: bool) -> int:  # noqa: FBT001, PLR0913
+    async def explain(door: Door, name: str, where: str | None, action: str, at_text: str | None, source: str, as_json: bool) -> int:  # noqa: FBT001, PLR0913, PLR0917
         """Show the decision with every rule that was considered; exit code 77 where it is no."""
         known_action(action)
         user = await door.desk.people.get(name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import codecs
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
@@ -18,26 +17,27 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.data_structures import Size as PromptSize
-from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input.base import Input
 from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.input.vt100_parser import Vt100Parser
-from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from bastion.core.text import safe_text
-from bastion.core.values import Size
 from bastion.frontends.commands.desk import visible_endpoints
-from bastion.frontends.commands.door import Door
-from bastion.frontends.commands.tree import root
-from bastion.frontends.commands.verbs import Shown
-from bastion.services.console import Console
+from bastion.frontends.commands.verbs import Noun, Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+
+    from prompt_toolkit.document import Document
+    from prompt_toolkit.key_binding import KeyPress
+
+    from bastion.core.values import Size
+    from bastion.frontends.commands.door import Door
+    from bastion.services.console import Console
 
 MAX_LINE: Final = 64 * 1024
 _PEOPLE: Final = 200  # histories that are remembered; the one used longest ago goes first
@@ -128,11 +128,11 @@ class ConsoleInput(Input):
         return self._closed
 
     def raw_mode(self) -> AbstractContextManager[None]:
-        """The client's terminal is raw already."""
+        """Do nothing: the client's terminal is raw already."""
         return nullcontext()
 
     def cooked_mode(self) -> AbstractContextManager[None]:
-        """The client's terminal stays raw."""
+        """Do nothing: the client's terminal stays raw."""
         return nullcontext()
 
     @contextmanager
@@ -178,16 +178,17 @@ class _Out:
 class TreeCompleter(Completer):
     """Completes verbs, options, names and ids, as click knows them and this person may see them."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, root: Noun) -> None:
         self._door = door
+        self._root = root
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
         """Complete without names; the other method is the one used here."""
-        return completions(document.text_before_cursor, {})
+        return completions(self._root, document.text_before_cursor, {})
 
     async def get_completions_async(self, document: Document, complete_event: CompleteEvent) -> AsyncGenerator[Completion, None]:  # noqa: ARG002
         """Look up the names, then complete."""
-        for one in completions(document.text_before_cursor, await known_names(self._door)):
+        for one in completions(self._root, document.text_before_cursor, await known_names(self._door)):
             yield one
 
 
@@ -202,7 +203,7 @@ async def known_names(door: Door) -> dict[str, list[str]]:
     return {"endpoint": endpoints, "user": users, "session": [one.id[:_ID] for one in desk.control.visible(who)]}
 
 
-def completions(text: str, known: Mapping[str, list[str]]) -> list[Completion]:
+def completions(root: Noun, text: str, known: Mapping[str, list[str]]) -> list[Completion]:
     """Return what may follow `text`."""
     words = split_arg_string(text)
     incomplete = words.pop() if words and not text[-1:].isspace() else ""
@@ -228,11 +229,11 @@ def history_of(user_id: str) -> InMemoryHistory:
 class Prompt:
     """A prompt for one person: `read` gives a line, raises `Interrupted` or `Left`."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, root: Noun) -> None:
         console = door.console
         self._input = ConsoleInput(console)
         self._output = Vt100_Output(
-            cast(TextIO, _Out(console)),
+            cast("TextIO", _Out(console)),
             lambda: PromptSize(rows=console.size.lines, columns=console.size.columns),
             term=console.term,
             default_color_depth=ColorDepth.DEPTH_4_BIT if door.colour else ColorDepth.DEPTH_1_BIT,
@@ -242,7 +243,7 @@ class Prompt:
         name = safe_text(door.identity.name, 32)
         self._session: PromptSession[str] = PromptSession(
             FormattedText([("bold", "bastion"), ("", f" {name}> ")]),
-            completer=TreeCompleter(door),
+            completer=TreeCompleter(door, root),
             complete_while_typing=False,
             history=history_of(door.identity.user_id),
             enable_open_in_editor=False,

@@ -5,16 +5,20 @@ Never reads a recording itself, and lists only what policy lets this person repl
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Denied, Missing
 from bastion.core.text import safe_text
-from bastion.frontends.commands.door import Door
 from bastion.frontends.commands.output import amount, span
 from bastion.frontends.commands.sessions import past_row
 from bastion.frontends.commands.verbs import ENDPOINT, SESSION, USER, Noun, json_option
 from bastion.services.ports import SessionFilter, SessionRecord
+
+if TYPE_CHECKING:
+    from bastion.frontends.commands.door import Door
 
 
 def fill(root: Noun) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self
 
-from bastion.core.values import Size
-from bastion.services.console import Console
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from bastion.core.values import Size
+    from bastion.services.console import Console
 
 _MOST: Final = 64 * 1024  # bytes of type-ahead that are kept; nobody types more into a menu
 
@@ -22,7 +24,7 @@ class ConsoleEvents:
         self.gone = False
         self.writable = True
 
-    def __enter__(self) -> ConsoleEvents:
+    def __enter__(self) -> Self:
         self._console.attach(self)
         return self
 

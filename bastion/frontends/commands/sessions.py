@@ -5,14 +5,18 @@ Never decides who may; the live services ask policy with the session's endpoint.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bastion.core.errors import Invalid
 from bastion.frontends.commands.desk import Participant, SessionView, visible_session
-from bastion.frontends.commands.door import Door
 from bastion.frontends.commands.output import Row, amount, rfc3339, span
 from bastion.frontends.commands.verbs import ENDPOINT, SELF, SESSION, USER, Noun, json_option, yes_option
 from bastion.services.ports import SessionFilter, SessionRecord
+
+if TYPE_CHECKING:
+    from bastion.frontends.commands.door import Door
 
 MAX_REASON = 500
 
@@ -89,7 +93,7 @@ def fill(root: Noun) -> None:
     @click.option("--endpoint", type=ENDPOINT, default="", metavar="NAME", help="Only sessions on NAME.")
     @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
     @json_option
-    async def sessions(door: Door, past: bool, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001, PLR0913
+    async def sessions(door: Door, past: bool, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917
         """List live sessions that you may know of: your own, joined ones, and what policy shows you."""
         if past:
             await _past(door, SessionFilter(user=user, endpoint=endpoint, live=False, limit=limit), as_json=as_json)
@@ -130,7 +134,9 @@ def fill(root: Noun) -> None:
         """Go back to a session that you left detached, with its exact screen."""
         return await door.desk.connect.attach(door.handover(), session)
 
-    @root.verb("kill", action="end", asks="service", examples=["kill 4f2a --reason 'wrong machine'", "kill 4f2a --reason maintenance --yes"])
+    @root.verb(
+        "kill", action="end", asks="service", examples=["kill 4f2a --reason 'wrong machine'", "kill 4f2a --reason maintenance --yes"]
+    )
     @click.argument("session", type=SESSION, metavar="ID")
     @click.option("--reason", metavar="TEXT", help="Shown to everybody in the session, and audited.")
     @yes_option

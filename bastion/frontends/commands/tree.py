@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from bastion.frontends.commands import audits, endpoints, general, keys, policies, recordings, sessions, users
+from bastion.frontends.commands import admin, audits, endpoints, general, keys, policies, recordings, sessions, users
 from bastion.frontends.commands.verbs import Noun, Verb
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 root = Noun("bastion", help="Reach machines through the bastion, together, on the record. Without a command: the menu.")
-for room in (general, sessions, recordings, keys, users, endpoints, policies, audits):
+for room in (general, admin, sessions, recordings, keys, users, endpoints, policies, audits):
     room.fill(root)
 
 

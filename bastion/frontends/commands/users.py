@@ -5,15 +5,20 @@ Never decides who may; the gate asked policy for `admin.user` before any of this
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from bastion.core.errors import BastionError, Invalid
-from bastion.core.identity import User
 from bastion.core.text import safe_text
-from bastion.frontends.commands.door import Door
 from bastion.frontends.commands.keys import KEY_HEADS, key_row
-from bastion.frontends.commands.output import Row, as_json as to_json, facts, rfc3339
+from bastion.frontends.commands.output import Row, facts, rfc3339
+from bastion.frontends.commands.output import as_json as to_json
 from bastion.frontends.commands.verbs import USER, Noun, json_option, yes_option
+
+if TYPE_CHECKING:
+    from bastion.core.identity import User
+    from bastion.frontends.commands.door import Door
 
 ACTION = "admin.user"
 _KEY_STARTS = ("ssh-", "ecdsa-", "sk-")
@@ -48,7 +53,7 @@ async def public_keys(door: Door, given: tuple[str, ...]) -> list[str]:
     return lines
 
 
-def fill(root: Noun) -> None:
+def fill(root: Noun) -> None:  # noqa: C901, PLR0915
     """Put the verbs into the tree."""
     user = Noun("user", help="Accounts: who may log in at all, with which keys and roles.")
     root.add_command(user)

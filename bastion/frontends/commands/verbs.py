@@ -66,7 +66,7 @@ class Verb(click.Command):
     decision needs the endpoint or the session (connect, join, kill); nothing happens before it.
     """
 
-    def __init__(self, name: str, *, action: str, asks: str, work: Callback, examples: Sequence[str] = (), **more: Any) -> None:  # noqa: ANN401, PLR0913
+    def __init__(self, name: str, *, action: str, asks: str, work: Callback, examples: Sequence[str] = (), **more: Any) -> None:  # noqa: ANN401
         super().__init__(name, add_help_option=False, **more)
         self.action = action
         self.asks = asks
@@ -95,7 +95,7 @@ class Noun(click.Group):
         self.params.append(help_flag())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """A noun alone shows its verbs."""
+        """Show the verbs where none is given."""
         if not args and not ctx.resilient_parsing:
             raise Shown(ctx.get_help())
         return super().parse_args(ctx, args)
@@ -109,7 +109,7 @@ class Noun(click.Group):
             raise click.UsageError(f"There is no command '{safe_text(name, _ECHOED)}'.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
-    def verb(  # noqa: PLR0913 - a verb has these parts
+    def verb(
         self,
         name: str,
         *,
@@ -138,7 +138,7 @@ class Named(click.ParamType[str]):
     def __init__(self, kind: str) -> None:
         self.name = kind
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
         """Return the known names that start so. `ctx.obj` holds them by kind in the admin shell."""
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - only completion needs it
 

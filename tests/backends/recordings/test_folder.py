@@ -60,7 +60,8 @@ def test_a_recording_lies_in_its_days_folder_for_our_eyes_only(folder: Recording
     for part in (f"{DAY}/S1", DAY, "2023/11", "2023", ""):
         assert stat.S_IMODE(os.stat(os.path.join(folder.root, part)).st_mode) == 0o700, part
     assert [(e.time, e.data) for e in events_of(folder)] == [(1_000_000, "hi")]
-    writer.close(0, 7.0)
+    writer.end(0, 7.0)
+    writer.close()
     assert [(e.code, e.data) for e in events_of(folder)] == [("o", "hi"), ("x", "0")]
     assert folder.path("S1") == path
     meta = Path(folder.root, DAY, "S1", "meta.json").read_text()
@@ -68,14 +69,15 @@ def test_a_recording_lies_in_its_days_folder_for_our_eyes_only(folder: Recording
 
 
 def test_a_finished_recording_is_not_unfinished(folder: RecordingFolder) -> None:
-    folder.create("S1", LABEL, STARTED, 0.0).close(0, 1.0)
+    folder.create("S1", LABEL, STARTED, 0.0).close()
     assert folder.unfinished() == []
 
 
 def test_a_live_recording_is_left_alone(folder: RecordingFolder) -> None:
     writer = folder.create("S1", LABEL, STARTED, 0.0)
     assert RecordingFolder(folder.root).unfinished() == []
-    writer.close(0, 1.0)
+    writer.end(0, 1.0)
+    writer.close()
 
 
 def test_the_same_id_twice_is_refused_and_harms_nothing(folder: RecordingFolder) -> None:
@@ -84,7 +86,8 @@ def test_the_same_id_twice_is_refused_and_harms_nothing(folder: RecordingFolder)
     with pytest.raises(FileExistsError):
         folder.create("S1", LABEL, STARTED, 0.0)
     first.output(b" words", 1.0)
-    first.close(0, 2.0)
+    first.end(0, 2.0)
+    first.close()
     assert "".join(e.data for e in events_of(folder) if e.code == "o") == "precious words"
     assert folder.unfinished() == []
 
@@ -173,7 +176,8 @@ def crashed(folder: RecordingFolder, cast: bytes) -> None:
     """Leave what a dead process leaves: a cast, and the note that it is open."""
     writer = folder.create("S1", LABEL, STARTED, 0.0)
     writer._finish = lambda *_: None
-    writer.close(None, 0.0)
+    writer.end(None, 0.0)
+    writer.close()
     path = folder.path("S1")
     assert path is not None
     Path(path).write_bytes(cast)

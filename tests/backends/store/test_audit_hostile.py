@@ -164,7 +164,10 @@ async def rewritten(log, *, first: int) -> None:
     log.write(lines[: first - 1] + [encode_line(entry) for entry in forged])
     log.sql(
         *[
-            ("UPDATE audit_entries SET hash=?, text=?, at=1.0, code='login.accepted', actor='nobody', session='' WHERE seq=?", (entry.hash, entry.text.decode(), entry.seq))
+            (
+                "UPDATE audit_entries SET hash=?, text=?, at=1.0, code='login.accepted', actor='nobody', session='' WHERE seq=?",
+                (entry.hash, entry.text.decode(), entry.seq),
+            )
             for entry in forged
         ]
     )

@@ -74,7 +74,9 @@ async def test_kill_9_in_mid_append_loses_no_answered_entry_and_the_copies_agree
             assert promised.items() <= kept.items()
 
 
-@pytest.mark.parametrize("torn", [b'{"seq":4,"ha', b"\0" * 100, b"x" * 70_000 + b"\n", b'{"seq":4,"hash":"' + b"0" * 64 + b'","event":{}}\n'])
+@pytest.mark.parametrize(
+    "torn", [b'{"seq":4,"ha', b"\0" * 100, b"x" * 70_000 + b"\n", b'{"seq":4,"hash":"' + b"0" * 64 + b'","event":{}}\n']
+)
 async def test_a_line_cut_by_a_crash_is_set_aside_and_told(home, signer, torn):
     async with await open_store(home / "bastion.db", signer=signer) as store:
         await store.audit.append([event(n) for n in range(3)])

@@ -59,7 +59,10 @@ def schema(path: Path) -> set[tuple]:
 
 
 def insert_entry(path: Path, seq: int) -> None:
-    query(path, f"INSERT INTO audit_entries (node, seq, hash, text, at, code, actor, session) VALUES ('main', {seq}, x'00', '{{}}', 1, 'a', 'b', '')")
+    query(
+        path,
+        f"INSERT INTO audit_entries (node, seq, hash, text, at, code, actor, session) VALUES ('main', {seq}, x'00', '{{}}', 1, 'a', 'b', '')",
+    )
 
 
 def test_the_program_knows_its_newest_step():

@@ -33,13 +33,15 @@ async def test_all_that_is_made_is_private_whatever_the_umask(tmp_path, signer):
         assert mode == (0o700 if (home / name).is_dir() else 0o600), name
 
 
-@pytest.mark.parametrize("name", ["bastion.db", "audit", "audit/main", "audit/main/00000000000000000001.jsonl", "audit/main/checkpoints.jsonl", "."])
+@pytest.mark.parametrize(
+    "name", ["bastion.db", "audit", "audit/main", "audit/main/00000000000000000001.jsonl", "audit/main/checkpoints.jsonl", "."]
+)
 async def test_a_store_that_others_may_read_is_refused(home, signer, name):
     async with await open_store(home / "bastion.db", signer=signer) as store:
         await store.audit.append([AuditEvent("a", 1.0)])
     path = home / name
     path.chmod(path.stat().st_mode & 0o777 | 0o040)
-    with pytest.raises(Misconfigured, match="Others may read .* chmod") as caught:
+    with pytest.raises(Misconfigured, match=r"Others may read .* chmod") as caught:
         await open_store(home / "bastion.db", signer=signer)
     assert caught.value.exit_code == 78
     path.chmod(path.stat().st_mode & 0o700)
@@ -56,7 +58,10 @@ async def test_a_link_in_place_of_the_database_is_refused(home, tmp_path):
 async def test_connections_are_durable_and_readers_cannot_write(home):
     async with await open_store(home / "bastion.db") as store:
         async with store.database.write() as connection:
-            found = {name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")}
+            found = {
+                name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            }
         assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10000}
         with pytest.raises(Unavailable) as caught:
             async with store.database.read() as connection:
@@ -66,7 +71,7 @@ async def test_connections_are_durable_and_readers_cannot_write(home):
 
 async def test_a_block_that_fails_changes_nothing(home):
     async with await open_store(home / "bastion.db") as store:
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the block is what is tested
             async with store.database.write() as connection:
                 await connection.exec_driver_sql("INSERT INTO credentials VALUES ('1', 'key', x'00', 1.0)")
                 1 / 0  # noqa: B018

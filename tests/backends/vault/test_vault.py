@@ -110,7 +110,10 @@ def test_a_wrong_key_file_is_refused_by_line(tmp_path, content, line):
         AesVault.load(path)
 
 
-@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.symlink_to("/dev/zero"), lambda path: os.mkfifo(path, 0o600), lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: None, lambda path: path.symlink_to("/dev/zero"), lambda path: os.mkfifo(path, 0o600), lambda path: path.write_bytes(b"")],
+)
 def test_what_is_no_key_file_is_refused_and_never_waited_for(tmp_path, make):
     path = tmp_path / "vault.key"
     make(path)

@@ -145,7 +145,15 @@ def test_every_structural_edit_is_found_where_it_begins(at, distance, edit):
 
 def test_a_line_that_we_would_not_write_is_not_read():
     line = encode_line(chain(1)[0])
-    for other in (line.replace(b'":', b'": ', 1), line.rstrip(), line + b"\n", line.upper(), b"", b"{}\n", line.replace(b":1,", b":01,", 1)):
+    for other in (
+        line.replace(b'":', b'": ', 1),
+        line.rstrip(),
+        line + b"\n",
+        line.upper(),
+        b"",
+        b"{}\n",
+        line.replace(b":1,", b":01,", 1),
+    ):
         assert decode_line(other) is None, other
 
 
@@ -162,3 +170,10 @@ def test_a_hundred_thousand_entries_are_verified_in_a_second():
 def test_the_journals_line_is_plain_json_for_other_tools():
     entry = chain(1)[0]
     assert json.loads(encode_line(entry))["event"]["actor"] == "user0"
+
+
+@given(st.binary(max_size=120) | st.text(alphabet='{"seq:hash,event}\n0123456789abcdefAF+_ ', max_size=200).map(str.encode))
+@settings(max_examples=200 * FUZZ, deadline=None)
+def test_whatever_is_read_as_a_line_is_written_so(line):
+    entry = decode_line(line)
+    assert entry is None or encode_line(entry) == line

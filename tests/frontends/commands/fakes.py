@@ -19,6 +19,7 @@ from bastion.services.people import People, fingerprint
 from bastion.services.ports import AuditEntry, Secret, SessionRecord
 
 NOW = 1_800_000_000.0
+SIZE = Size(80, 24)
 ADMIN_ACTIONS = frozenset({"admin.user", "admin.endpoint", "admin.policy", "audit", "list", "end", "pause", "join"})
 ENGINEER = frozenset({"connect", "exec"})
 AUDITOR = frozenset({"replay", "export", "audit"})
@@ -42,7 +43,7 @@ def host_key(seed: int = 9) -> HostKey:
 
 
 class FakeConsole:
-    def __init__(self, name="alice", roles=("engineer",), term="", typed=(), size=Size(80, 24), **environment):
+    def __init__(self, name="alice", roles=("engineer",), term="", typed=(), size=SIZE, **environment):
         self.identity = Identity(f"u-{name}", name, tuple(roles), "192.0.2.7", (Factor("publickey", NOW, "SHA256:x"),))
         self.term = term
         self.size = size
@@ -278,7 +279,7 @@ class FakeParticipant:
     role: str = "controller"
     source: str = "192.0.2.8"
     joined_at: float = NOW - 60
-    size: Size = Size(80, 24)
+    size: Size = SIZE
     controls: bool = True
 
 
@@ -292,7 +293,7 @@ class FakeView:
     login: str = "deploy"
     state: str = "running"
     started_at: float = NOW - 65
-    size: Size = Size(80, 24)
+    size: Size = SIZE
     title: str = "vim"
     participants: tuple = field(default_factory=lambda: (FakeParticipant(),))
     bytes_out: int = 12345

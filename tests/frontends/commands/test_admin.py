@@ -9,6 +9,7 @@ import pytest
 from bastion.core.values import Size
 from bastion.frontends.commands.gate import run
 from bastion.frontends.commands.prompt import completions
+from bastion.frontends.commands.tree import root
 
 from .fakes import FakeConsole, FakeView, World
 
@@ -143,4 +144,4 @@ async def test_a_prompt_in_the_prompt_is_not_opened(world):
 )
 def test_completion_knows_verbs_options_choices_and_names(text, wanted):
     known = {"endpoint": ["web01", "db01"], "session": ["4f2a"], "user": ["bob"]}
-    assert [one.text for one in completions(text, known)] == wanted
+    assert [one.text for one in completions(root, text, known)] == wanted

@@ -1,0 +1,296 @@
+"""Seals: what a cast said, hashed in a chain and signed while it was written, so that any change shows and where.
+
+Never holds a key: signing and checking of signatures are passed in. Never reads a file.
+
+The side file `seal.jsonl` has a line for each stretch of the cast (all seconds, or all MB):
+
+    {"seal":{"format":1,"session":ID,"n":0,"from":0,"to":65012,"line":1,"hash":SHA-256 of these bytes in hex,
+     "lines":base64 of the first 4 bytes of each line's SHA-256,"previous":SHA-256 of the seal before ("" for the
+     first),"end":false},"sig":base64 of the Ed25519 signature}
+
+Signed are the bytes `bastion seal\\n` and then the seal's JSON exactly as it stands in the line. `end` is true in the
+last one only: a cast whose last seal is no end was cut off, or is still being written.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+FILE: Final = "seal.jsonl"
+FORMAT: Final = 1
+EVERY_BYTES: Final = 1024 * 1024
+EVERY_SECONDS: Final = 10.0
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""A flood is sealed in stretches of about this, so that a seal stays small."""
+MAX_RECORD: Final = 8 * 1024 * 1024
+"""Longest line of a seal file that is read; ours stay below 2 MB."""
+
+_CONTEXT: Final = b"bastion seal\n"
+_OPEN: Final = b'{"seal":'
+_CLOSE: Final = b',"sig":"'
+_SHORT: Final = 4
+
+Sign = Callable[[bytes], bytes]
+Check = Callable[[bytes, bytes], bool]
+"""(message, signature) -> whether it is the key's."""
+
+
+class Sealer:
+    """Makes the seals of one cast. It is given all of the cast's bytes in order, whole lines at each `seal`."""
+
+    def __init__(self, session: str, sign: Sign) -> None:
+        self._session = session
+        self._sign = sign
+        self._n = 0
+        self._from = 0
+        self._line = 1
+        self._previous = ""
+        self._hash = hashlib.sha256()
+        self._short = bytearray()
+        self._rest = b""
+        self.taken = 0
+        """Bytes of the cast taken so far, sealed or not."""
+        self.ended = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the last seal: it stands for all of the cast up to there."""
+        return self._previous
+
+    @property
+    def unsealed(self) -> int:
+        """Bytes taken since the last seal."""
+        return self.taken - self._from
+
+    def take(self, data: bytes) -> None:
+        """Take the cast's next bytes."""
+        self.taken += len(data)
+        self._hash.update(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._short += hashlib.sha256(line + b"\n").digest()[:_SHORT]
+
+    def seal(self, *, end: bool = False) -> bytes:
+        """Return the line that seals what was taken since the last one."""
+        count = len(self._short) // _SHORT
+        payload = orjson.dumps(
+            {
+                "format": FORMAT,
+                "session": self._session,
+                "n": self._n,
+                "from": self._from,
+                "to": self.taken,
+                "line": self._line,
+                "hash": self._hash.hexdigest(),
+                "lines": base64.b64encode(self._short).decode(),
+                "previous": self._previous,
+                "end": end,
+            }
+        )
+        self._n += 1
+        self._from = self.taken
+        self._line += count
+        self._previous = hashlib.sha256(payload).hexdigest()
+        self._hash = hashlib.sha256()
+        self._short = bytearray()
+        self.ended = end
+        return _OPEN + payload + _CLOSE + base64.b64encode(self._sign(_CONTEXT + payload)) + b'"}\n'
+
+    def resume(self, seals: Iterable[bytes]) -> int:
+        """Go on after these lines of a seal file (of a process that died); return how many bytes of it are whole."""
+        length = 0
+        for line in seals:
+            found = _parse(line) if line.endswith(b"\n") else None
+            if found is None or (found.n, found.previous, found.start) != (self._n, self._previous, self._from):
+                break
+            length += len(line)
+            self._n += 1
+            self._from = self.taken = found.stop
+            self._line = found.line + len(found.lines) // _SHORT
+            self._previous = found.digest
+            self.ended = found.end
+        return length
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What checking a recording found.
+
+    `finding` is "" when all is as it was sealed, else one sentence on the first thing wrong; `line` (from 1) and
+    `offset` say where in the cast, when it is there. `ended`: the end seal was seen. `digest` is the last good seal's.
+    """
+
+    lines: int
+    bytes: int
+    seals: int
+    ended: bool
+    digest: str
+    finding: str = ""
+    line: int | None = None
+    offset: int | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.finding
+
+
+@dataclass(frozen=True, slots=True)
+class _Seal:
+    n: int
+    session: str
+    start: int
+    stop: int
+    line: int
+    hash: str
+    lines: bytes
+    previous: str
+    end: bool
+    payload: bytes
+    signature: bytes
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.payload).hexdigest()
+
+
+def _parse(line: bytes) -> _Seal | None:
+    line = line.rstrip(b"\n")
+    cut = line.rfind(_CLOSE)
+    if cut < 0 or not line.startswith(_OPEN) or not line.endswith(b'"}') or len(line) > MAX_RECORD:
+        return None
+    payload = line[len(_OPEN) : cut]
+    try:
+        value = orjson.loads(payload)
+        signature = base64.b64decode(line[cut + len(_CLOSE) : -2], validate=True)
+        numbers = [value[key] for key in ("n", "from", "to", "line")]
+        texts = [value[key] for key in ("session", "hash", "lines", "previous")]
+        if value["format"] != FORMAT or not all(type(number) is int and number >= 0 for number in numbers):
+            return None
+        if not all(isinstance(text, str) for text in texts) or numbers[2] < numbers[1]:
+            return None
+        short = base64.b64decode(texts[2], validate=True)
+        return _Seal(
+            numbers[0], texts[0], numbers[1], numbers[2], numbers[3], texts[1], short, texts[3], value["end"] is True, payload, signature
+        )
+    except (orjson.JSONDecodeError, binascii.Error, KeyError, TypeError, ValueError):
+        return None
+
+
+class _Cast:
+    """The cast's bytes, taken in stretches, line by line."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._held = b""
+
+    def take(self, size: int) -> Iterator[bytes]:
+        """Yield at most `size` bytes as lines (the last may be cut by the stretch's end)."""
+        while size > 0:
+            if not self._held:
+                self._held = next(self._chunks, b"")
+                if not self._held:
+                    return
+            end = self._held.find(b"\n", 0, size) + 1
+            piece = self._held[: end or size]
+            self._held = self._held[len(piece) :]
+            size -= len(piece)
+            yield piece
+
+    def left(self) -> bool:
+        """Return whether more bytes follow."""
+        while not self._held:
+            self._held = next(self._chunks, b"")
+            if not self._held:
+                return False
+        return True
+
+
+def verify(cast: Iterable[bytes], seals: Iterable[bytes], check: Check, *, session: str = "", digest: str = "") -> Verdict:
+    """Check a cast against its seals (lines) and the key; stop at the first thing that is wrong.
+
+    `session` and `digest`, where known (from the audit log), must be the seals' own.
+    """
+    source = _Cast(cast)
+    lines, place, count, previous, ended = 0, 0, 0, "", False
+
+    def wrong(finding: str, line: int | None = None, offset: int | None = None) -> Verdict:
+        return Verdict(lines, place, count, ended, previous, finding, line, offset)
+
+    for text in seals:
+        seal = _parse(text)
+        if seal is None:
+            return wrong(f"seal {count + 1} cannot be read")
+        if not check(_CONTEXT + seal.payload, seal.signature):
+            return wrong(f"seal {count + 1} has no valid signature of this key")
+        if ended:
+            return wrong(f"seal {count + 1} follows the end seal")
+        if session and seal.session != session:
+            return wrong(f"seal {count + 1} belongs to another session")
+        session = seal.session
+        if (seal.n, seal.previous, seal.start, seal.line) != (count, previous, place, lines + 1):
+            return wrong(f"seal {count + 1} does not follow the one before: seals were removed, added or swapped")
+        bad = _compare(source, seal, place)
+        if bad is not None:
+            return wrong(*bad)
+        lines += len(seal.lines) // _SHORT
+        place, previous, ended = seal.stop, seal.digest, seal.end
+        count += 1
+    if count == 0:
+        return wrong("there are no seals")
+    if source.left():
+        what = "were added after the end" if ended else "are not sealed"
+        return wrong(f"the lines from {lines + 1} on {what}", lines + 1, place)
+    if digest and digest != previous:
+        return wrong("the tail is missing: the audit log knows of later seals", lines + 1, place)
+    return Verdict(lines, place, count, ended, previous)
+
+
+def _compare(source: _Cast, seal: _Seal, place: int) -> tuple[str, int, int] | None:
+    """Return what is wrong with the stretch of a seal: (sentence, line, offset)."""
+    whole = hashlib.sha256()
+    number, offset, at = seal.line, place, 0
+    line = hashlib.sha256()
+    begun = False
+    first: tuple[int, int] | None = None
+    for piece in source.take(seal.stop - seal.start):
+        whole.update(piece)
+        line.update(piece)
+        begun = True
+        at += len(piece)
+        if piece.endswith(b"\n"):
+            index = (number - seal.line) * _SHORT
+            if first is None and line.digest()[:_SHORT] != seal.lines[index : index + _SHORT]:
+                first = (number, offset)
+            number, offset = number + 1, place + at
+            line = hashlib.sha256()
+            begun = False
+    if at < seal.stop - seal.start and first is None:
+        return (f"the tail is missing from line {number} on", number, offset)
+    if whole.hexdigest() == seal.hash and not begun:
+        return None
+    wrong, where = first or (number, offset)
+    if first is None:
+        wrong, where = seal.line, place  # four bytes of a hash can agree by chance; the stretch is still named
+    return (f"line {wrong} (at byte {where}) is not what was recorded", wrong, where)
+
+
+def verified_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a seal file; one that is too long is cut, so that it cannot be read."""
+    held = b""
+    for chunk in chunks:
+        held += chunk
+        *lines, held = held.split(b"\n")
+        yield from (line + b"\n" for line in lines)
+        if len(held) > MAX_RECORD:
+            yield held[:100]
+            return
+    if held:
+        yield held

@@ -1,0 +1,251 @@
+"""Sealed recordings: from the first tick to the end, after a crash, and offline with nothing but the public key."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bastion.backends.recordings import RecordingFolder, SealKey, verify_files
+from bastion.core.access.decision import Terms
+from bastion.core.audit.event import AuditEvent
+from bastion.core.errors import Invalid, Misconfigured, Missing
+from bastion.core.recording.keyframes import FILE as KEYFRAMES
+from bastion.core.recording.reader import read
+from bastion.core.terminal import Terminal
+from bastion.core.values import Size
+from bastion.services.indexing import Index
+from bastion.services.recorder import Recorder, Subject
+from bastion.services.sealing import verify
+
+ALICE = Subject("S1", "alice", "web01", "deploy", Size(80, 24))
+
+
+class HandClock:
+    """Time moved by hand."""
+
+    at = 1_700_000_000.0
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> SealKey:
+    return SealKey.load(str(tmp_path / "seal.key"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RecordingFolder:
+    return RecordingFolder(str(tmp_path / "recordings"))
+
+
+@pytest.fixture
+def audited() -> list[AuditEvent]:
+    return []
+
+
+@pytest.fixture
+def recorder(folder: RecordingFolder, clock: HandClock, audited: list[AuditEvent], key: SealKey) -> Recorder:
+    return Recorder(folder, clock, audited.append, key, low_water_bytes=0, low_water_share=0.0)
+
+
+def cast_of(folder: RecordingFolder) -> Path:
+    return Path(str(folder.path("S1")))
+
+
+async def record_a_minute(recorder: Recorder, clock: HandClock, *, close: bool = True) -> None:
+    recording = await recorder.open(ALICE, Terms())
+    for second in range(60):
+        clock.at += 1
+        recording.output(b"second %d\r\n" % second, clock.monotonic())
+        await recorder.sync()
+    if close:
+        await recording.close(0, clock.monotonic())
+    else:
+        os.close(recording.writer._descriptor)  # type: ignore[union-attr]  # as a kill does
+
+
+async def test_a_recording_is_sealed_while_it_runs_and_at_its_end(
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey, audited: list[AuditEvent]
+) -> None:
+    await record_a_minute(recorder, clock)
+    verdict = await verify(folder, "S1", key)
+    assert (verdict.finding, verdict.ended, verdict.seals, verdict.lines) == ("", True, 7, 62)
+    assert [(e.code, e.session) for e in audited] == [("recording.sealed", "S1")]
+    assert audited[0].data == {"digest": verdict.digest, "bytes": cast_of(folder).stat().st_size}
+    assert (await verify(folder, "S1", key, digest=str(audited[0].data["digest"]))).sound
+
+
+async def test_a_live_recording_is_sound_up_to_the_last_seal(
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey
+) -> None:
+    await record_a_minute(recorder, clock, close=False)
+    verdict = await verify(folder, "S1", key)
+    assert not verdict.ended
+    assert verdict.finding == "" or "are not sealed" in verdict.finding
+
+
+async def test_a_changed_line_is_named(folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey) -> None:
+    await record_a_minute(recorder, clock)
+    path = cast_of(folder)
+    path.write_bytes(path.read_bytes().replace(b"second 41", b"second 14"))
+    verdict = await verify(folder, "S1", key)
+    assert verdict.line == 43
+    assert verdict.finding.startswith("line 43 ")
+
+
+async def test_a_tail_cut_from_cast_and_seals_alike_is_known_by_the_audit_log(
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey, audited: list[AuditEvent]
+) -> None:
+    await record_a_minute(recorder, clock)
+    path = cast_of(folder)
+    seals = path.with_name("seal.jsonl")
+    seals.write_bytes(b"".join(seals.read_bytes().splitlines(keepends=True)[:3]))
+    kept = (await verify(folder, "S1", key)).bytes
+    path.write_bytes(path.read_bytes()[:kept])
+    verdict = await verify(folder, "S1", key, digest=str(audited[0].data["digest"]))
+    assert verdict.finding.startswith("the tail is missing")
+    assert not (await verify(folder, "S1", key)).ended
+
+
+async def test_after_a_crash_the_rest_is_sealed_as_interrupted(
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey, audited: list[AuditEvent]
+) -> None:
+    await record_a_minute(recorder, clock, close=False)
+    with cast_of(folder).with_name("seal.jsonl").open("ab") as seals:
+        seals.write(b'{"seal":{"half')
+    assert await recorder.recover() == ["S1"]
+    verdict = await verify(folder, "S1", key)
+    assert (verdict.finding, verdict.ended) == ("", True)
+    assert [(e.code, e.data) for e in audited] == [("recording.interrupted", {"digest": verdict.digest})]
+    *_, last = read(folder.chunks("S1"))[1]
+    assert last.data.startswith("interrupted")
+
+
+async def test_a_recovery_that_was_itself_interrupted_is_done_again(
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await record_a_minute(recorder, clock, close=False)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "append_side", full)
+        assert await recorder.recover() == []
+    assert await recorder.recover() == ["S1"]
+    assert (await verify(folder, "S1", key)).ended
+    assert await recorder.recover() == []
+
+
+async def test_a_flood_is_sealed_in_stretches(
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey
+) -> None:
+    recording = await recorder.open(ALICE, Terms())
+    for _ in range(200):
+        recording.output(b"y\r\n" * 20_000, clock.monotonic())
+    await recorder.sync()
+    await recording.close(0, clock.monotonic())
+    verdict = await verify(folder, "S1", key)
+    assert verdict.sound
+    assert verdict.seals > 3
+    longest = max(map(len, cast_of(folder).with_name("seal.jsonl").read_bytes().splitlines()))
+    assert longest < 100_000
+
+
+async def test_an_exported_folder_is_verified_with_the_public_key_alone(
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey, tmp_path: Path
+) -> None:
+    await record_a_minute(recorder, clock)
+    pack = tmp_path / "pack"
+    shutil.copytree(cast_of(folder).parent, pack)
+    assert verify_files(str(pack), key.public).ended
+    assert verify_files(str(pack / "session.cast"), key.public).sound
+    other = SealKey.load(str(tmp_path / "other.key"))
+    assert verify_files(str(pack), other.public).finding == "seal 1 has no valid signature of this key"
+    (pack / "seal.jsonl").unlink()
+    with pytest.raises(Missing, match=r"no 'seal\.jsonl'"):
+        verify_files(str(pack), key.public)
+
+
+def test_the_key_is_made_once_for_our_eyes_only(tmp_path: Path) -> None:
+    path = tmp_path / "seal.key"
+    first, again = SealKey.load(str(path)), SealKey.load(str(path))
+    assert first.public == again.public
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    with pytest.raises(Misconfigured, match="may be read by others"):
+        SealKey.load(str(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_what_is_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "seal.key"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(Misconfigured, match="holds no Ed25519 key"):
+        SealKey.load(str(path))
+    (tmp_path / "cast").write_bytes(b"")
+    (tmp_path / "seal.jsonl").write_bytes(b"")
+    with pytest.raises(Invalid, match="no public key"):
+        verify_files(str(tmp_path / "cast"), content)
+
+
+def test_sealing_that_does_not_work_stops_the_start(folder: RecordingFolder, clock: HandClock) -> None:
+    class Broken:
+        def sign(self, message: bytes) -> bytes:
+            return b"x"
+
+        def check(self, message: bytes, signature: bytes) -> bool:
+            return True
+
+    with pytest.raises(Misconfigured, match="would prove nothing"):
+        Recorder(folder, clock, lambda _: None, Broken())
+
+
+async def test_keyframes_and_the_track_are_written_beside_the_session(
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock
+) -> None:
+    recording = await recorder.open(ALICE, Terms())
+    screen = Terminal(80, 24)
+    recording.marker("bob joined as viewer", clock.monotonic(), kind="join", who="bob")
+    for n in range(300):
+        clock.at += 0.5
+        data = b"\x1b[2J\x1b[Hnumber %d " % n + (b"\xe2" if n % 7 == 0 else b"")
+        recording.output(data, clock.monotonic())
+        screen.feed(data)
+        if recording.keyframe_due:
+            assert not data.endswith(b"\xe2"), "half a character would come twice"
+            recording.keyframe(Size(80, 24), screen.dump() + screen.pending)
+        await recorder.sync()
+    await recording.close(0, clock.monotonic())
+    head, events, _ = read(folder.chunks("S1"))
+    assert cast_of(folder).with_name(KEYFRAMES).exists()
+    index = Index(folder, "S1", head)
+    assert len(index.places) == 14
+    assert [(e.kind, e.who, e.text) for e in index.entries] == [("join", "bob", "bob joined as viewer")]
+    everything = list(events)
+    for time in (0, 15_000_000, 77_000_000, 149_000_000):
+        frame = index.keyframe(time)
+        fresh, whole = Terminal(80, 24), Terminal(80, 24)
+        if frame is not None:
+            assert frame.time <= time
+            fresh.feed(frame.screen)
+        for event in everything:
+            if event.time <= time and event.code == "o":
+                whole.feed(event.data.encode())
+                if frame is None or event.offset >= frame.offset:
+                    fresh.feed(event.data.encode())
+        assert fresh.snapshot() == whole.snapshot()
+    index.close()
