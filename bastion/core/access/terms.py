@@ -121,8 +121,8 @@ def show_terms(terms: Terms) -> list[str]:
     if not terms.handover:
         phrases.append("the keyboard stays with the owner")
     if terms.sessions_per_user is not None:
-        phrases.append(f"{terms.sessions_per_user} sessions a user")
+        phrases.append(f"at most {terms.sessions_per_user} at a time for a user")
     if terms.sessions_per_endpoint is not None:
-        phrases.append(f"{terms.sessions_per_endpoint} sessions on the endpoint")
+        phrases.append(f"at most {terms.sessions_per_endpoint} at a time on the endpoint")
     phrases += [f"only while {need} looks on" for need in terms.watchers]
     return phrases

@@ -30,7 +30,7 @@ def test_outside_its_hours_a_rule_refuses_and_tells_when_it_opens() -> None:
     assert answer.opens_at == read_instant("2026-11-23 08:00 Europe/Berlin")
     assert answer.reason == (
         "No rule allows connect on web01 as deploy for alice. Rule 'office' would, but hours: wanted "
-        "mon-fri 08:00-17:00 Europe/Berlin, got Sat 2026-11-21 10:12 CET. It opens at Mon 2026-11-23 08:00 CET."
+        "mon-fri 08:00-17:00 Europe/Berlin, got Sat 2026-11-21 10:12 CET (next from Mon 2026-11-23 08:00 CET). It opens at Mon 2026-11-23 08:00 CET."
     )
 
 
@@ -71,6 +71,15 @@ def test_no_opening_is_told_when_something_else_is_missing_too() -> None:
     answer = ask_at(policy(rule("office", when=OFFICE | {"sources": ["192.168.0.0/16"]})), "2026-11-21 10:00 Europe/Berlin")
     assert answer.opens_at is None
     assert "It opens" not in answer.reason
+    assert (
+        "got Sat 2026-11-21 10:00 CET (next from Mon 2026-11-23 08:00 CET); sources: wanted 192.168.0.0/16, got 10.1.2.3." in answer.reason
+    )
+
+
+def test_a_window_that_is_over_says_so() -> None:
+    answer = ask(policy(rule("once", when={"dates": ["2020-01-01..2020-01-02 UTC"]})))
+    assert answer.reason.endswith("dates: wanted 2020-01-01..2020-01-02 UTC, got Mon 2025-11-24 16:00 UTC (over).")
+    assert answer.opens_at is None
 
 
 def test_a_permanent_deny_never_opens() -> None:
