@@ -19,8 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import asyncssh  # noqa: F401 - imported before the clock starts to matter; the doors use it
-
 from bastion.backends.dialer import EndpointDialer
 from bastion.backends.dialer.link import Link, forget_address, write_address
 from bastion.backends.dialer.ssh import SshDialer
