@@ -78,6 +78,7 @@ class Player:
         self._message = ("", 0.0)
         self._jobs: dict[str, tuple[asyncio.Future[bool], Job]] = {}
         self._found: int | None = None
+        self._timeline: tuple[tuple[int, int], float, view.Timeline] | None = None
 
     # ------------------------------------------------------------ what the console tells (ConsoleListener)
 
@@ -181,10 +182,19 @@ class Player:
             message=self._said(now),
             wall=self._wall_text(position) if self._wall else "",
         )
-        rows = [view.timeline_row(columns, state, index.places.activity(duration, columns), index.entries)]
+        rows = [view.timeline_row(columns, position, self._prepared(columns, duration, now))]
         if self._input:
             rows.append(view.typed_row(columns, *self._stage.typed))
         return [*rows, view.status_row(columns, state)]
+
+    def _prepared(self, columns: int, duration: int, now: float) -> view.Timeline:
+        """Return the row of time; it is worked out anew once a second, not for each frame."""
+        key = (columns, duration)
+        if self._timeline is None or (key != self._timeline[0] and (columns != self._timeline[0][0] or now >= self._timeline[1])):
+            index = self._stage.index
+            made = view.timeline(columns, duration, index.places.activity(duration, columns), index.entries)
+            self._timeline = (key, now + 1.0, made)
+        return self._timeline[2]
 
     def _word(self, *, at_end: bool) -> str:
         if self._follow:

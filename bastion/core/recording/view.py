@@ -19,10 +19,9 @@ from bastion.core.text import text_width
 
 HELP: Final = "space play · ←→ seek · [ ] marks · / find · +- speed · q quit"
 
-_BARS: Final = " ▁▂▃▄▅▆▇█"
+_BARS: Final = "·▁▂▃▄▅▆▇█"
 _STATUS: Final = style(flags=REVERSE)
 _HEAD: Final = style(flags=REVERSE | BOLD)
-_PAST: Final = PLAIN
 _FUTURE: Final = style(flags=DIM)
 _HOLDERS: Final = tuple(style(fg=color) for color in (2, 6, 3, 5, 4, 1))  # who held control, in order of first hold
 _TIMELINE_FROM: Final = 6  # lines a window needs before one of them goes to the timeline
@@ -55,21 +54,33 @@ def status_row(columns: int, state: State) -> Row:
     return canvas.row(0)
 
 
-def timeline_row(columns: int, state: State, activity: Sequence[int], entries: Sequence[Entry]) -> Row:
-    """Return the row of time: bars for how much happened, colours for who held control, ◆ for markers."""
-    canvas = Canvas(columns, 1)
-    duration = max(1, state.duration)
+class Timeline(NamedTuple):
+    """The row of time, as far as it does not change with the position: one entry a column."""
+
+    bars: str
+    looks: tuple[Style, ...]
+    duration: int
+
+
+def timeline(columns: int, duration: int, activity: Sequence[int], entries: Sequence[Entry]) -> Timeline:
+    """Prepare the row: bars for how much happened, colours for who held control, ◆ for markers."""
     most = max(activity, default=0)
-    holders = _holders(columns, duration, entries)
-    here = min(columns - 1, state.position * columns // duration)
-    for x in range(columns):
-        amount = activity[x] if x < len(activity) else 0
-        bar = _BARS[-(-amount * (len(_BARS) - 1) // most) if most else 0]
-        look = holders[x] if x <= here else _FUTURE
-        canvas.text(x, 0, bar if bar != " " else "·", look)
+    length = max(1, duration)
+    bars = ["·"] * columns
+    for x, amount in enumerate(activity[:columns]):
+        if amount and most:
+            bars[x] = _BARS[-(-amount * (len(_BARS) - 1) // most)]
     for entry in entries:
-        x = min(columns - 1, entry.time * columns // duration)
-        canvas.text(x, 0, "◆", _PAST if x <= here else _FUTURE)
+        bars[min(columns - 1, entry.time * columns // length)] = "◆"
+    return Timeline("".join(bars), tuple(_holders(columns, length, entries)), length)
+
+
+def timeline_row(columns: int, position: int, prepared: Timeline) -> Row:
+    """Return the row of time with the position in it."""
+    canvas = Canvas(columns, 1)
+    here = min(columns - 1, position * columns // prepared.duration)
+    for x, (bar, look) in enumerate(zip(prepared.bars[:columns], prepared.looks, strict=False)):
+        canvas.text(x, 0, bar, look if x <= here else _FUTURE)
     canvas.text(here, 0, "█", _HEAD)
     return canvas.row(0)
 
