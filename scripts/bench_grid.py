@@ -6,19 +6,25 @@ Never asserts: the tests hold the promises, this shows the numbers.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from typing import TYPE_CHECKING
+
+from bastion.core.menu import Menu, MenuItem
+from bastion.core.menu import view as picture
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.grid import Grid
 from bastion.core.terminal.paint import Canvas
 from bastion.core.terminal.style import style
 from bastion.core.terminal.viewport import Viewport, view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CAPS = Caps.of("xterm-256color")
 LOOKS = [style(), style(2), style(4, flags=1), style(120, 17), style(bg=5)]
@@ -74,6 +80,18 @@ def main() -> None:
     first = view(base, window)
     cost = timed(lambda: diff(first, view(three, window), CAPS))
     print(f"{'cropped view 60x20, three rows':32} {cost:8.3f} ms")
+    items = [MenuItem(f"web{n:04}.example.org", f"Machine {n} of the fleet", (("env", "prod"),)) for n in range(5000)]
+    menu = Menu.of(items, user="alice")
+    print(f"{'menu of 5,000: made':32} {timed(lambda: Menu.of(items), 5):8.3f} ms")
+    for query in ("w", "4", "web 12"):
+        before = menu.filtered(query[:-1])
+        cost = timed(lambda before=before, query=query: before.filtered(query), 30)
+        print(f"{f'menu of 5,000: filter {query!r}':32} {cost:8.3f} ms")
+    moved = menu.moved(1)
+    one, two = picture(menu), picture(moved)
+    print(f"{'menu picture':32} {timed(lambda: picture(moved)):8.3f} ms")
+    cost = timed(lambda: diff(one, two, CAPS))
+    print(f"{'menu arrow key sent':32} {cost:8.3f} ms {len(diff(one, two, CAPS)):7} bytes")
 
 
 if __name__ == "__main__":

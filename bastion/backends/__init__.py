@@ -1,1 +1,1 @@
-"""The world: databases, machines, files. Each backend stands alone behind a port of `services.ports`."""
+"""The world, behind the ports: endpoints, stores, vaults. They never see a door or each other."""

@@ -2,6 +2,7 @@
 
 Never waits: an ESC that may begin a sequence is held until more bytes come or `flush` is called.
 """
+# ruff: noqa: PLR2004 - the numbers are bytes and code points; names would hide which
 
 from __future__ import annotations
 
@@ -14,6 +15,10 @@ PASTE_LIMIT: Final = 4096
 
 _LONGEST: Final = 64  # bytes of one control sequence; longer ones are skipped to their end
 _LOST_PASTE: Final = 1 << 20  # a paste whose end never comes ends after so many bytes
+_PIECE: Final = 1024  # bytes
+_ESC: Final = re.compile(rb"\x1b")
+_BEL_OR_ESC: Final = re.compile(rb"[\x07\x1b]")
+_FINAL: Final = re.compile(rb"[@-~]")
 _PASTE_END: Final = b"\x1b[201~"
 
 
@@ -62,6 +67,12 @@ _TILDES: Final = {
     7: "home",
     8: "end",
 }
+_ARROWS: Final = {
+    b"\x1b" + kind + final.encode(): Key(name)
+    for kind in (b"[", b"O")
+    for final, name in _FINALS.items()
+    if name in {"up", "down", "left", "right"}
+}
 _NUMBERS: Final = re.compile(r"[0-9;:]*")
 
 
@@ -71,7 +82,7 @@ class KeyDecoder:
     def __init__(self) -> None:
         self._held = b""  # an unfinished sequence
         self._utf8 = codecs.getincrementaldecoder("utf-8")("ignore")
-        self._skip: bytes = b""  # final bytes that end a sequence being skipped
+        self._skip: re.Pattern[bytes] | None = None  # what ends a sequence being skipped
         self._st = False  # an ESC ended a string: a backslash after it belongs to it
         self._raw = 0  # bytes of an old mouse report still to skip
         self._paste: bytearray | None = None
@@ -86,21 +97,30 @@ class KeyDecoder:
     def feed(self, data: bytes) -> list[Key]:
         """Return the keys that these bytes complete."""
         keys: list[Key] = []
+        for at in range(0, len(data), _PIECE):  # what follows a key is copied: keep that short
+            self._feed(data[at : at + _PIECE], keys)
+        return keys
+
+    def _feed(self, data: bytes, keys: list[Key]) -> None:
         rest = self._held + data
         self._held = b""
         while rest:
             if self._paste is not None:
-                rest = self._in_paste(rest, keys)
+                rest = self._in_paste(rest, self._paste, keys)
             elif self._st:
                 self._st = False
                 rest = rest[1:] if rest[:1] == b"\\" else b"\x1b" + rest
-            elif self._skip:
-                rest = self._skipped(rest)
+            elif self._skip is not None:
+                rest = self._skipped(rest, self._skip)
             elif self._raw:
                 rest, self._raw = rest[self._raw :], max(self._raw - len(rest), 0)
             elif rest[0] == 0x1B:
-                used = self._escape(rest, keys)
-                if used == 0:
+                arrow = _ARROWS.get(rest[:3])  # a held key floods: the short way for these
+                used = 3 if arrow else self._escape(rest, keys)
+                if arrow:
+                    self._began()
+                    keys.append(arrow)
+                elif used == 0:
                     self._held = rest
                     break
                 rest = rest[used:]
@@ -109,14 +129,18 @@ class KeyDecoder:
                 end = len(rest) if end < 0 else end
                 self._plain(rest[:end], keys)
                 rest = rest[end:]
-        return keys
+
+    def _began(self) -> None:
+        """Forget what a sequence cuts short."""
+        self._utf8.reset()
+        self._after_cr = False
 
     def flush(self) -> list[Key]:
         """Return what a held ESC means now that nothing followed it in time."""
         if not self.pending:
             return []
         held, self._held = self._held, b""
-        self._skip, self._raw, self._st = b"", 0, False  # Alt-] is no string: typing goes on
+        self._skip, self._raw, self._st = None, 0, False  # Alt-] is no string: typing goes on
         if held == b"\x1b":
             return [Key("escape")]
         if held in {b"\x1b[", b"\x1bO"}:
@@ -141,10 +165,9 @@ class KeyDecoder:
 
     # ---- sequences ------------------------------------------------------------------------------
 
-    def _escape(self, data: bytes, keys: list[Key]) -> int:
+    def _escape(self, data: bytes, keys: list[Key]) -> int:  # noqa: PLR0911 - one per kind
         """Read one sequence; return its length, or 0 when more bytes must come."""
-        self._utf8.reset()
-        self._after_cr = False
+        self._began()
         if len(data) == 1:
             return 0
         kind = data[1]
@@ -153,7 +176,7 @@ class KeyDecoder:
         if kind == 0x4F:  # SS3
             return self._ss3(data, keys)
         if kind in b"]PX^_":  # answers of a terminal to questions we did not ask
-            self._skip = b"\x07\x1b" if kind == 0x5D else b"\x1b"
+            self._skip = _BEL_OR_ESC if kind == 0x5D else _ESC
             return 2
         if kind == 0x1B:  # two ESC: the first stands alone
             keys.append(Key("escape"))
@@ -180,7 +203,7 @@ class KeyDecoder:
         while end < len(data) and 0x20 <= data[end] < 0x40:
             end += 1
         if end - 2 > _LONGEST:
-            self._skip = bytes(range(0x40, 0x7F))
+            self._skip = _FINAL
             return end
         if end == len(data):
             return 0
@@ -225,28 +248,27 @@ class KeyDecoder:
 
     # ---- strings and pastes ---------------------------------------------------------------------
 
-    def _skipped(self, data: bytes) -> bytes:
-        for index, byte in enumerate(data):
-            if byte in self._skip:
-                self._skip = b""
-                self._st = byte == 0x1B
-                return data[index + 1 :]
-        return b""
+    def _skipped(self, data: bytes, end: re.Pattern[bytes]) -> bytes:
+        found = end.search(data)
+        if found is None:
+            return b""
+        self._skip = None
+        self._st = found[0] == b"\x1b"
+        return data[found.end() :]
 
-    def _in_paste(self, data: bytes, keys: list[Key]) -> bytes:
-        assert self._paste is not None
+    def _in_paste(self, data: bytes, paste: bytearray, keys: list[Key]) -> bytes:
         end = data.find(_PASTE_END)
         if end < 0:
             keep = next((n for n in range(5, 0, -1) if data.endswith(_PASTE_END[:n])), 0)
             self._held = data[len(data) - keep :]
             data = data[: len(data) - keep]
             self._pasted += len(data)
-            self._paste += data[: max(PASTE_LIMIT * 4 - len(self._paste), 0)]
+            paste += data[: max(PASTE_LIMIT * 4 - len(paste), 0)]
             if self._pasted > _LOST_PASTE:
                 self._paste, self._held = None, b""
             return b""
-        self._paste += data[: min(end, max(PASTE_LIMIT * 4 - len(self._paste), 0))]
-        text = self._paste.decode("utf-8", "ignore")[:PASTE_LIMIT]
+        paste += data[: min(end, max(PASTE_LIMIT * 4 - len(paste), 0))]
+        text = paste.decode("utf-8", "ignore")[:PASTE_LIMIT]
         self._paste = None
         keys.append(Key("paste", text))
         return data[end + len(_PASTE_END) :]

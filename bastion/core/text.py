@@ -16,12 +16,8 @@ LIMIT: Final = 1024
 
 _MARKS: Final = 4  # combining marks shown on one character; written languages need up to three
 # Printable to Unicode, yet drawn as nothing or as a space: two names could look alike with them.
-_UNSEEN: Final = frozenset(
-    map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0))
-) | frozenset(
-    chr(point)
-    for first, last in ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
-    for point in range(first, last + 1)
+_UNSEEN: Final = frozenset(map(chr, (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0))) | frozenset(
+    chr(point) for first, last in ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF)) for point in range(first, last + 1)
 )
 _PRIVATE: Final = "Co"  # prompt symbols live there; they are one cell wide and harmless
 
@@ -42,9 +38,7 @@ def safe_text(text: str, limit: int = LIMIT) -> str:
     marks = _MARKS  # nothing to stand on yet
     for character in text[: limit + 1]:
         piece = character
-        if character in _UNSEEN or not (
-            character.isprintable() or unicodedata.category(character) == _PRIVATE
-        ):
+        if character in _UNSEEN or not (character.isprintable() or unicodedata.category(character) == _PRIVATE):
             piece = _escape(character)
             marks = _MARKS
         elif unicodedata.category(character)[0] == "M":
@@ -64,9 +58,10 @@ def _escape(character: str) -> str:
     point = ord(character)
     if character in "\n\r\t":
         return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}[character]
-    if point <= 0xFF:
+    digits = f"{point:x}"
+    if len(digits) <= len("ff"):
         return f"\\x{point:02x}"
-    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"
+    return f"\\u{point:04x}" if len(digits) <= len("ffff") else f"\\U{point:08x}"
 
 
 @lru_cache(maxsize=8192)

@@ -59,6 +59,9 @@ class Console(Protocol):
     async def size_changed(self) -> Size:
         """Wait for the next change of the window's size."""
 
+    def exit_signal(self, name: str) -> None:
+        """Remember that the far program ended by this signal; their client is told so at the end."""
+
     def attach(self, listener: ConsoleListener) -> None:
         """Push everything to `listener` from now on, first what waited."""
 

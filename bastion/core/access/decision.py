@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from bastion.core.access.endpoint import Endpoint, Login
 from bastion.core.identity import Identity
@@ -40,7 +41,13 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a session is bound to. Seconds; None is no limit. Grows with the policy's language."""
+    """What a session is bound to. Seconds; None is no limit. Grows with the policy's language.
+
+    `recording`: "strict" (no record, no session) or "best-effort". `viewers`, loosest first: "invited" (whom
+    the owner invites, and whom a rule lets join), "permitted" (only whom a rule lets join), "none" (then
+    `joinable` is False). `lock_seconds` hides an idle screen until its owner proves who they are again;
+    `reauth_seconds` asks for that proof in place, again and again. `handover`: the keyboard may be given away.
+    """
 
     recording: str = "strict"
     record_input: bool = False
@@ -50,17 +57,83 @@ class Terms:
     max_participants: int = 10
     joinable: bool = True
     viewers: str = "invited"
+    lock_seconds: float | None = None
+    reauth_seconds: float | None = None
+    handover: bool = True
+    sessions_per_user: int | None = None
+    sessions_per_endpoint: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalLevel:
+    """`count` different people out of `roles` or `users` have to say yes."""
+
+    count: int
+    roles: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+
+    def admits(self, name: str, roles: frozenset[str]) -> bool:
+        """Return whether that person may approve at this level (who asks is not known here: never let them)."""
+        return name in self.users or not roles.isdisjoint(self.roles)
+
+    def __str__(self) -> str:
+        people = [f"role {name}" for name in self.roles] + [f"user {name}" for name in self.users]
+        return f"{self.count} of {', '.join(people)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalNeed:
+    """What a granting rule asks for first: its levels, one after the other.
+
+    An approval lasts `valid_seconds` from its first use. `watched`: only while an approver looks on.
+    """
+
+    rule: str
+    levels: tuple[ApprovalLevel, ...]
+    valid_seconds: float
+    watched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What is known of the session that is asked about; a question without one leaves the defaults.
+
+    `owner_id` is who started it. `invited`: the owner asked this person in. `ticket` is what the person gave as
+    its number. `approved` names the rules whose approvals were given (checked by the request's own state machine).
+    `running`: a live session is being checked again, so what is asked at entry only (a fresh factor, a ticket) is not.
+    """
+
+    owner_id: str = ""
+    owner: str = ""
+    owner_roles: tuple[str, ...] = ()
+    invited: bool = False
+    ticket: str = ""
+    approved: frozenset[str] = frozenset()
+    running: bool = False
+
+
+NO_SESSION: Final = SessionFacts()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A policy's answer. `rule` is the rule that decided ("" for the default deny); `reason` is for people."""
+    """A policy's answer. `rule` is the rule that decided ("" for the default deny); `reason` is for people.
+
+    `granted_by` are all rules that grant it, `approvals` what they ask for first. `omitted` counts rules that
+    were looked at but are not explained in `considered`. `opens_at`: when a refusal ends if only time is the
+    cause. `valid_until`: when time alone ends what is allowed (None: it does not). Seconds since the epoch.
+    """
 
     verdict: Verdict
     rule: str
     reason: str
     considered: tuple[Considered, ...] = ()
     terms: Terms = field(default_factory=Terms)
+    granted_by: tuple[str, ...] = ()
+    approvals: tuple[ApprovalNeed, ...] = ()
+    omitted: int = 0
+    opens_at: float | None = None
+    valid_until: float | None = None
 
     @property
     def allowed(self) -> bool:

@@ -2,6 +2,7 @@
 
 Never knows what they say.
 """
+# ruff: noqa: PLR2004 - the numbers are the lines from which on a part has room
 
 from __future__ import annotations
 
@@ -99,6 +100,9 @@ def columns_of(columns: int, natural: Natural) -> tuple[Column, ...]:
             continue
         widths[part], wanted[part] = min(width, room), want
     spare = room - sum(widths.values()) - GAP * (len(widths) - 1)
+    name = min(wanted["name"] - widths["name"], max(spare, 0))  # names are what people look for
+    widths["name"] += name
+    spare -= name
     while spare > 0 and (short := [part for part in widths if widths[part] < wanted[part]]):
         for part in short[:spare]:
             widths[part] += 1

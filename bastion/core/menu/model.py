@@ -6,19 +6,23 @@ Never draws and never reads keys. Every change returns a new `Menu`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from bastion.core.menu.layout import Natural, layout
 from bastion.core.text import safe_text, text_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 QUERY_LIMIT: Final = 64
 """Characters of a filter; longer than any name worth typing."""
 
 _FIELD: Final = 200  # characters of a name, description or list shown; the rest is "…"
-_PARTS: Final = re.compile(r"(\d+)")
+_DIGITS: Final = re.compile(r"(\d+)")
 _EDGES: Final = frozenset(" -._/@:=")
+_WORST: Final = 4  # the rank of a word that the name does not hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,18 @@ class Entry(NamedTuple):
     live: str
     low_name: str
     haystack: str
+    order: tuple[int, float, list[str | int]]
 
 
 class Index(NamedTuple):
-    """All entries in their usual order, and the widths that their columns would like."""
+    """All entries in their usual order, and the widths that their columns would like.
+
+    names and haystacks stand beside the entries in lower case: what a filter looks through.
+    """
 
     entries: tuple[Entry, ...]
+    names: tuple[str, ...]
+    haystacks: tuple[str, ...]
     natural: Natural
 
 
@@ -138,32 +148,30 @@ class Menu:
         """Return the menu with another filter and the best hit selected."""
         query = query[:QUERY_LIMIT]
         narrower = self.query and query.startswith(self.query)
-        among = sorted(self.hits) if narrower else range(len(self.index.entries))
-        hits = find(self.index.entries, among, query)
+        hits = find(self.index, query, sorted(self.hits) if narrower else None)
         return replace(self, query=query, hits=hits, selected=0, top=0).fitted()
 
     def with_items(self, items: tuple[MenuItem, ...] | list[MenuItem]) -> Menu:
         """Return the menu with new items, the filter kept, and the selected item where it is."""
-        index = build_index(items)
-        hits = find(index.entries, range(len(index.entries)), self.query)
+        return self._with_index(build_index(items))
+
+    def _with_index(self, index: Index) -> Menu:
+        hits = find(index, self.query)
         selected = min(self.selected, max(len(hits) - 1, 0))
         current = self.current
         if current is not None:
-            keys = (
-                place for place, at in enumerate(hits) if index.entries[at].item.key == current.key
-            )
-            selected = next(keys, selected)
+            key = current.key
+            same = (place for place, at in enumerate(hits) if index.entries[at].item.key == key)
+            selected = next(same, selected)
         return replace(self, index=index, hits=hits, selected=selected).fitted()
 
     def toggled(self) -> Menu:
         """Return the menu with the selected item made a favourite, or no longer one."""
-        current = self.current
-        if current is None:
+        chosen = self.current_entry
+        if chosen is None:
             return self
-        other = replace(current, favourite=not current.favourite)
-        return self.with_items(
-            [other if e.item.key == current.key else e.item for e in self.index.entries]
-        )
+        other = _entry(replace(chosen.item, favourite=not chosen.item.favourite))
+        return self._with_index(_index([other if entry is chosen else entry for entry in self.index.entries]))
 
     def fitted(self) -> Menu:
         """Return the menu scrolled so that the selected hit is on the screen."""
@@ -178,49 +186,56 @@ def words_of(query: str) -> list[str]:
     return query.lower().split()
 
 
-def find(entries: tuple[Entry, ...], among: range | list[int], query: str) -> tuple[int, ...]:
-    """Return the positions among those given whose entry holds every word, best first.
+def find(index: Index, query: str, among: list[int] | None = None) -> tuple[int, ...]:
+    """Return the positions, of all or of those given, whose entry holds every word, best first.
 
     Best is: the name itself, a name that begins so, a part of a name that begins so, anywhere in
     the name, then description and labels. Equals keep their usual order.
     """
+    names, haystacks = index.names, index.haystacks
     words = words_of(query)
     if not words:
-        return tuple(range(len(entries)))
-    hits = list(among)
-    for word in words:
-        hits = [at for at in hits if word in entries[at].haystack]
+        return tuple(range(len(names)))
     first, *others = words
-    buckets: list[list[int]] = [[] for _ in range(4 * len(words) + 1)]
+    if among is None:
+        hits = [at for at, haystack in enumerate(haystacks) if first in haystack]
+    else:
+        hits = [at for at in among if first in haystacks[at]]
+    for word in others:
+        hits = [at for at in hits if word in haystacks[at]]
+    buckets: list[list[int]] = [[] for _ in range(_WORST * len(words) + 1)]
     for at in hits:
-        name = entries[at].low_name
-        score = _rank(name, first)
-        for word in others:
-            score += _rank(name, word)
+        name = names[at]
+        score = 0
+        for word in words:
+            place = name.find(word)
+            if place < 0:
+                score += _WORST
+            elif place:
+                score += 2 if name[place - 1] in _EDGES else 3
+            elif len(name) != len(word):
+                score += 1
         buckets[score].append(at)
     return tuple(at for bucket in buckets for at in bucket)
 
 
-def _rank(name: str, word: str) -> int:
-    place = name.find(word)
-    if place == 0:
-        return 0 if len(name) == len(word) else 1
-    if place < 0:
-        return 4
-    return 2 if name[place - 1] in _EDGES else 3
-
-
 def build_index(items: tuple[MenuItem, ...] | list[MenuItem]) -> Index:
     """Return the items ready for the menu: sessions, favourites, recent ones, then by name."""
-    entries = tuple(map(_entry, sorted(items, key=_order)))
+    return _index([_entry(item) for item in items])
+
+
+def _index(entries: list[Entry]) -> Index:
+    entries.sort(key=_order_of)
     return Index(
-        entries,
+        tuple(entries),
+        tuple(e.low_name for e in entries),
+        tuple(e.haystack for e in entries),
         Natural(
-            name=_widest(e.name for e in entries),
-            description=_widest(e.description for e in entries),
-            labels=_widest(e.labels for e in entries),
-            may=_widest(may_text(e) for e in entries),
-            live=_widest(e.live for e in entries),
+            name=_widest({e.name for e in entries}),
+            description=_widest({e.description for e in entries}),
+            labels=_widest({e.labels for e in entries}),
+            may=_widest({may_text(e) for e in entries}),
+            live=_widest({e.live for e in entries}),
         ),
     )
 
@@ -234,30 +249,41 @@ def _widest(texts: Iterable[str]) -> int:
     return max(map(text_width, texts), default=0)
 
 
-def _order(item: MenuItem) -> tuple[int, float, list[tuple[int, int, str]]]:
+def _order_of(entry: Entry) -> tuple[int, float, list[str | int]]:
+    return entry.order
+
+
+def _order(item: MenuItem) -> tuple[int, float, list[str | int]]:
     recent = item.last_used
     group = 0 if item.kind == "session" else 1 if item.favourite else 2 if recent is not None else 3
-    when = -recent if recent is not None else 0.0
-    natural = [
-        (0, int(part[:18]), "") if part.isdecimal() else (1, 0, part)
-        for part in _PARTS.split(item.name.lower())
-        if part
-    ]
-    return group, when, natural
+    natural: list[str | int] = list(_DIGITS.split(item.name.lower()))
+    natural[1::2] = [int(digits[:18]) for digits in natural[1::2] if isinstance(digits, str)]
+    return group, -recent if recent is not None else 0.0, natural
 
 
 def _entry(item: MenuItem) -> Entry:
-    name = safe_text(item.name, _FIELD)
-    description = safe_text(item.description, _FIELD)
-    labels = safe_text(" ".join(f"{k}={v}" if v else k for k, v in item.labels), _FIELD)
+    name, description = safe_text(item.name, _FIELD), safe_text(item.description, _FIELD)
+    labels = _labels(item.labels)
+    low = name.lower()
     return Entry(
         item,
         name,
         description,
         labels,
-        safe_text(", ".join(item.actions), _FIELD),
-        safe_text(item.note, _FIELD),
-        safe_text(", ".join(item.live), _FIELD),
-        name.lower(),
-        f"{name}\n{description}\n{labels}".lower(),
+        _joined(item.actions),
+        safe_text(item.note, _FIELD) if item.note else "",
+        _joined(item.live),
+        low,
+        f"{low}\n{description}\n{labels}".lower(),
+        _order(item),
     )
+
+
+@lru_cache(maxsize=4096)  # thousands of endpoints share a few sets of labels and actions
+def _labels(labels: tuple[tuple[str, str], ...]) -> str:
+    return safe_text(" ".join(f"{key}={value}" if value else key for key, value in labels), _FIELD)
+
+
+@lru_cache(maxsize=4096)
+def _joined(words: tuple[str, ...]) -> str:
+    return safe_text(", ".join(words), _FIELD)

@@ -6,14 +6,20 @@ Never sends a control character, never draws: each line is a sentence that can b
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from bastion.core.menu.model import Entry, Menu
 from bastion.core.menu.update import Chosen, Outcome, Quit, Refresh, ToggleFavourite
 
-HELP = (
+if TYPE_CHECKING:
+    from bastion.core.menu.model import Entry, Menu
+
+_DIGITS: Final = 9  # of a number that is looked at
+_NAMED: Final = 5  # names given back when several fit
+HELP: Final = (
     "Type a number or a name to open it. /TEXT filters, / alone shows everything, Enter shows the"
     " next page, p the page before, * and a number marks a favourite, r looks anew, q leaves."
 )
+_NOTHING: Final = "There is nothing for you to open yet. Ask an administrator for access, then type r. Type q to leave."
 
 
 def plain_lines(menu: Menu) -> list[str]:
@@ -21,21 +27,20 @@ def plain_lines(menu: Menu) -> list[str]:
     lines = [menu.message] if menu.message else []
     total, size = len(menu.hits), menu.plain_page
     if not menu.index.entries:
-        return [*lines, "There is nothing for you to open yet. Ask an administrator for access,"
-                " then type r. Type q to leave."]  # fmt: skip
+        return [*lines, _NOTHING]
     if not total:
         return [
             *lines,
-            f"Nothing matches “{menu.query}”. Type / to show everything, or q to leave.",
+            f'Nothing matches "{menu.query}". Type / to show everything, or q to leave.',
         ]
     first = menu.selected // size * size
     last = min(first + size, total)
-    what = f"matching “{menu.query}”" if menu.query else "to choose from"
+    what = f'matching "{menu.query}"' if menu.query else "to choose from"
     pages = f", showing {first + 1} to {last}" if total > size else ""
     lines.append(f"{total} {what}{pages}.")
     width = len(str(last))
-    for number in range(first, last):
-        lines.append(_sentence(number + 1, width, menu.index.entries[menu.hits[number]]))
+    shown = enumerate(menu.hits[first:last], first + 1)
+    lines += [_sentence(number, width, menu.index.entries[at]) for number, at in shown]
     more = "Enter for more, " if last < total else ""
     lines.append(f"Number or name, /text to filter, {more}? for help, q to leave.")
     return lines
@@ -60,7 +65,7 @@ def _sentence(number: int, width: int, entry: Entry) -> str:
     return "; ".join(parts)
 
 
-def plain_choose(menu: Menu, line: str) -> Menu | Outcome:
+def plain_choose(menu: Menu, line: str) -> Menu | Outcome:  # noqa: PLR0911 - one per command
     """Return what a typed line makes of the menu.
 
     Numbers count through all pages. A name may be shortened to a prefix that only it has; a full
@@ -101,7 +106,7 @@ def _page(menu: Menu, by: int) -> Menu:
 
 def _numbered(menu: Menu, text: str) -> int | None:
     """Return the position in the hits that a number names, if it names one."""
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         return None
     number = int(text)
     return number - 1 if 1 <= number <= len(menu.hits) else None
@@ -125,14 +130,16 @@ def _named(menu: Menu, text: str) -> Menu | Outcome:
         return Chosen(menu.index.entries[menu.hits[place]].item)
     entries = menu.index.entries
     low = text.lower()
-    exact = [e for e in entries if e.name == text] or [e for e in entries if e.low_name == low]
-    found = exact or [e for e in entries if e.low_name.startswith(low)]
+    names = menu.index.names
+    exact = [e for e in entries if e.name == text]
+    exact = exact or [e for e, name in zip(entries, names, strict=True) if name == low]
+    found = exact or [e for e, name in zip(entries, names, strict=True) if name.startswith(low)]
     if len(found) == 1:
         return Chosen(found[0].item)
     if not found:
         if text.isdigit() and menu.hits:
             return menu.saying(f"There is no number {text}: 1 to {len(menu.hits)} are shown.")
-        return menu.saying(f"No name begins with “{text}”. /{text} looks inside names as well.")
-    some = ", ".join(e.name for e in found[:5])
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return menu.saying(f"“{text}” could be {some}{more}. Type more of the name, or its number.")
+        return menu.saying(f'No name begins with "{text}". /{text} looks inside names as well.')
+    some = ", ".join(e.name for e in found[:_NAMED])
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return menu.saying(f'"{text}" could be {some}{more}. Type more of the name, or its number.')

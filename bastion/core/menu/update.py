@@ -5,15 +5,17 @@ Never acts on an outcome itself.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bastion.core.keys import Key
 from bastion.core.menu.layout import layout
-from bastion.core.menu.model import Menu, MenuItem
+
+if TYPE_CHECKING:
+    from bastion.core.keys import Key
+    from bastion.core.menu.model import Menu, MenuItem
 
 
 class Chosen(NamedTuple):
-    """This item was chosen."""
+    """The item that was chosen."""
 
     item: MenuItem
 
@@ -49,7 +51,7 @@ _STEPS: Final = {
 }  # fmt: skip
 
 
-def update(menu: Menu, key: Key) -> Menu | Outcome:
+def update(menu: Menu, key: Key) -> Menu | Outcome:  # noqa: PLR0911 - one per key
     """Return what this key makes of the menu. Keys that mean nothing here change nothing."""
     name = key.name
     if name in {"text", "paste"}:
@@ -72,7 +74,7 @@ def update(menu: Menu, key: Key) -> Menu | Outcome:
             return _acted(menu, name)
 
 
-def _acted(menu: Menu, name: str) -> Menu | Outcome:
+def _acted(menu: Menu, name: str) -> Menu | Outcome:  # noqa: PLR0911 - one per key
     current = menu.current
     match name:
         case "enter" if current is not None:

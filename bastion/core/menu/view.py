@@ -5,15 +5,18 @@ Never changes the menu; colours only repeat what marks and words already say.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.menu.layout import HEADINGS, MARK, Layout, columns_of, layout
 from bastion.core.menu.model import Entry, Menu, may_text, words_of
-from bastion.core.terminal.grid import Grid
 from bastion.core.terminal.paint import Canvas, clip
 from bastion.core.terminal.style import BOLD, DIM, PLAIN, REVERSE, Style, style
 from bastion.core.text import text_width
 
+if TYPE_CHECKING:
+    from bastion.core.terminal.grid import Grid
+
+_MARK: Final = "›"  # noqa: RUF001 - it shall look like an arrow
 _HEADER: Final = style(255, 24)
 _PRODUCT: Final = style(255, 24, BOLD)
 _DIM: Final = style(flags=DIM)
@@ -72,14 +75,14 @@ def _prompt(canvas: Canvas, menu: Menu, place: Layout) -> tuple[int, int] | None
     y = place.prompt
     if y < 0:
         return None
-    canvas.text(0, y, "›", _PROMPT)
-    room = menu.columns - 3
+    canvas.text(0, y, _MARK, _PROMPT)
+    room = max(menu.columns - 3, 0)
     shown = menu.query
-    while text_width(shown) > room:
+    while text_width(shown) > room:  # the end is where one types
         shown = shown[1:]
     end = canvas.text(2, y, shown)
     if not shown:
-        canvas.text(2, y, clip("type to filter", max(room, 0)), _DIM)
+        canvas.text(2, y, clip("type to filter", room), _DIM)
     elif menu.hits:
         where = f"{menu.selected + 1:,}/{len(menu.hits):,}"
         if end + len(where) + 2 < menu.columns:
@@ -100,7 +103,7 @@ def _list(canvas: Canvas, menu: Menu, place: Layout) -> None:
         selected = menu.top + offset == menu.selected
         if selected:
             canvas.fill(0, y, menu.columns - 1, _SELECTED)
-            canvas.text(0, y, "›", _SELECTED)
+            canvas.text(0, y, _MARK, _SELECTED)
         _symbol(canvas, entry, y, _SELECTED if selected else None)
         for column in columns:
             text = may_text(entry) if column.part == "may" else getattr(entry, column.part)
@@ -121,14 +124,12 @@ def _symbol(canvas: Canvas, entry: Entry, y: int, look: Style | None) -> None:
         canvas.text(1, y, "★", look or _STAR)
 
 
-def _note(canvas: Canvas, entry: Entry, text: str, x: int, y: int, look: Style) -> None:  # noqa: PLR0913, PLR0917
+def _note(canvas: Canvas, entry: Entry, text: str, x: int, y: int, look: Style) -> None:  # noqa: PLR0913, PLR0917 - a text at its place
     if entry.note and look is not _SELECTED:
         canvas.text(x, y, text[: len(entry.note)], _NOTE)
 
 
-def _highlight(  # noqa: PLR0913, PLR0917 - a text at its place and what to mark in it
-    canvas: Canvas, text: str, words: list[str], x: int, y: int, look: Style
-) -> None:
+def _highlight(canvas: Canvas, text: str, words: list[str], x: int, y: int, look: Style) -> None:  # noqa: PLR0913, PLR0917 - a text at its place
     low = text.lower()
     if len(low) != len(text):  # a letter whose lower case is longer: places would not match
         return
@@ -164,7 +165,7 @@ def _detail(canvas: Canvas, menu: Menu, place: Layout) -> None:
 def _empty(canvas: Canvas, menu: Menu, place: Layout) -> None:
     """Say why the list is empty and what to do about it."""
     if menu.index.entries:
-        lines = [f"Nothing matches “{menu.query}”.", "Esc shows everything again, ^R looks anew."]
+        lines = [f'Nothing matches "{menu.query}".', "Esc shows everything again, ^R looks anew."]
     else:
         lines = ["There is nothing for you to open yet.",
                  "Ask an administrator for access, then press ^R."]  # fmt: skip

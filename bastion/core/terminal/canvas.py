@@ -101,14 +101,14 @@ class Canvas(pyte.Screen):
     def draw(self, data: str) -> None:
         """Draw text at the cursor. Control characters in it are passed over."""
         if self.plain and data.isascii():
-            self._put(data)
+            self.put(data)
         elif not self.plain:
             self._draw_mapped(data)
         else:
             self._draw_mixed(data)
 
-    def _put(self, text: Sequence[str]) -> None:
-        """Draw characters that take one column each."""
+    def put(self, text: Sequence[str]) -> None:
+        """Draw characters that take one column each, one element a cell."""
         x = self.x
         count = len(text)
         end = x + count
@@ -119,21 +119,31 @@ class Canvas(pyte.Screen):
         line.shown = None
         chars = line.chars
         have = len(chars)
-        if x < have:
-            if chars[x] == "":
-                chars[x - 1] = " "
-                line.styles[x - 1] = self.pen
-            if end < have and chars[end] == "":
-                chars[end] = " "
-                line.styles[end] = self.pen
-            chars[x:end] = text
-            line.styles[x:end] = [self.pen] * count
-        else:
+        if x >= have:
             if x > have:
                 line.pad(x)
             chars += text
             line.styles += [self.pen] * count
+        else:
+            if line.wide:
+                self._split_wide(line, x, end)
+            if count == 1:
+                chars[x] = text[0]
+                line.styles[x] = self.pen
+            else:
+                chars[x:end] = text
+                line.styles[x:end] = [self.pen] * count
         self.x = end
+
+    def _split_wide(self, line: Line, start: int, end: int) -> None:
+        """Blank the halves that remain of wide characters when the cells between are written over."""
+        chars = line.chars
+        if chars[start] == "" and start:
+            chars[start - 1] = " "
+            line.styles[start - 1] = self.pen
+        if end < len(chars) and chars[end] == "":
+            chars[end] = " "
+            line.styles[end] = self.pen
 
     def _put_long(self, text: Sequence[str]) -> None:
         """Draw across the right edge."""
@@ -142,11 +152,11 @@ class Canvas(pyte.Screen):
             if self.x >= columns:
                 if not self.autowrap:
                     self.x = columns - 1
-                    self._put(text[count - 1 :])
+                    self.put(text[count - 1 :])
                     break
                 self._wrap()
             part = text[at : at + columns - self.x]
-            self._put(part)
+            self.put(part)
             at += len(part)
         if self.x >= columns and not self.autowrap:
             self.x = columns - 1
@@ -172,7 +182,8 @@ class Canvas(pyte.Screen):
             part = text[at : at + room]
             cells = [""] * (2 * len(part))
             cells[::2] = map(_glyph, part)
-            self._put(cells)
+            self.rows[self.y].wide = True
+            self.put(cells)
             at += len(part)
         if self.x >= columns and not self.autowrap:
             self.x = columns - 1
@@ -193,13 +204,13 @@ class Canvas(pyte.Screen):
             self._put_narrow(pieces[-1])
 
     def _put_narrow(self, text: str) -> None:
-        self._put(text if text.isascii() else tuple(map(_glyph, text)))
+        self.put(text if text.isascii() else tuple(map(_glyph, text)))
 
     def _put_odd(self, char: str) -> None:
         """Draw one character of any width."""
         columns = width(char)
         if columns == 1:
-            self._put((_glyph(char),))
+            self.put((_glyph(char),))
         elif columns == 2:  # noqa: PLR2004 - columns
             self._put_wide(char)
         elif columns == 0:
@@ -263,22 +274,30 @@ class Canvas(pyte.Screen):
 
     def index(self) -> None:
         """Move down a row; at the bottom margin, scroll."""
-        if self.y == self.bottom:
-            if self.top == 0:
-                rows = self.rows
-                if not self.on_alternate:
-                    self.leave(rows[0])
-                del rows[0]
-                rows.insert(self.bottom, Line() if self.pen.bg == DEFAULT else filled(self.columns, self.blank))
+        y = self.y
+        if y != self.bottom:
+            if y < self.lines - 1:
+                self.y = y + 1
+        elif self.top:
+            self.scroll(self.top, y, 1)
+        else:
+            line = self.rows.pop(0)
+            if not self.on_alternate:
+                self.leave(line)
+            if self.pen.bg == DEFAULT and line is not GHOST:
+                line.chars.clear()  # its cells are kept elsewhere: the object can serve again
+                line.styles.clear()
+                line.wrapped = line.wide = False
+                line.shown = None
             else:
-                self.scroll(self.top, self.bottom, 1)
-        elif self.y < self.lines - 1:
-            self.y += 1
+                line = filled(self.columns, self.blank)
+            self.rows.insert(y, line)
 
     def leave(self, line: Line) -> None:
         """See off a row that leaves the main screen at the top."""
         if line is not GHOST:
-            self.scrollback.push(line)
+            if self.scrollback.limit:
+                self.scrollback.push(line)
             if self.left_text is not None:
                 self.left_text.append(line.text())
 

@@ -94,9 +94,7 @@ _MODERN: Final = Caps(
     paste=True,
     wraps_late=True,
 )
-_XTERM: Final = replace(
-    _MODERN, colors=16, attributes=_COMMON, underline_styles=False, synchronized=False, rep=False
-)
+_XTERM: Final = replace(_MODERN, colors=16, attributes=_COMMON, underline_styles=False, synchronized=False, rep=False)
 _MULTIPLEXER: Final = replace(_XTERM, colors=8, attributes=_COMMON & ~style.ITALIC)
 _PUTTY: Final = replace(_XTERM, attributes=_VT100 | style.DIM, cursor_shapes=False)
 _RXVT: Final = replace(_XTERM, colors=8, attributes=_VT100, cursor_shapes=False)

@@ -13,12 +13,14 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from bastion.core.terminal import charsets
 from bastion.core.terminal.modes import Moded
 from bastion.core.terminal.sgr import follow
 from bastion.core.terminal.strings import STARTS, string
 
 Call = Callable[..., "int | None"]
-Action = tuple[Call, tuple[Any, ...]]
+Action = tuple[Call, Any, Any, tuple[Any, ...]]
+"""A function, its first two arguments (None where there is none) and those beyond."""
 
 VALUE_MAX: Final = 9999
 _DIGITS_MAX: Final = 4
@@ -28,6 +30,7 @@ _CSI: Final = re.compile(r"([<=>?]?)([\d;:]*)([ -/]*)([@-~])")
 _SGR: Final = re.compile(r"(?:\x1b\[[\d;:]{0,254}m)+")
 _CSI_SURELY_CUT: Final = CSI_MAX + 64  # an unfinished one is only this long where the tokenizer gave up
 _SGR_RUN_MAX: Final = 1024
+_NO_REGION: Final = re.compile(r"\d*;0+")  # a bottom that is 0, and not left out, makes no region
 _C0: Final = re.compile(r"[\x00-\x1f]")
 _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -36,7 +39,19 @@ def nothing(_screen: Moded) -> None:
     """Do nothing: understood, or not, and without effect on the screen."""
 
 
-NOTHING: Final[Action] = (nothing, ())
+def action(call: Call, *arguments: Any) -> Action:
+    """Return the call of a function with these arguments, after the screen."""
+    one, two, *more = (*arguments, None, None)[: max(2, len(arguments))]
+    return (call, one, two, tuple(more))
+
+
+def act(screen: Moded, what: Action) -> int:
+    """Make the call; return the effort."""
+    call, one, two, more = what
+    return call(screen, *(argument for argument in (one, two) if argument is not None), *more) or 0
+
+
+NOTHING: Final[Action] = action(nothing)
 
 
 def repeat(_screen: Moded, _count: int = 1, *_: int) -> None:
@@ -59,9 +74,13 @@ def _parameters(text: str) -> list[int]:
     return values
 
 
-def _designate(which: str) -> Callable[[Moded, str], None]:
-    def call(screen: Moded, code: str) -> None:
-        screen.define_charset(code, which)
+def _designate(which: str, name: str) -> Call:
+    at = "()*+".index(which)
+    name = charsets.known(name)
+
+    def call(screen: Moded) -> None:
+        if screen.sets[at] != name:  # most say once more that G0 is ASCII
+            screen.define_charset(name, which)
 
     return call
 
@@ -105,99 +124,83 @@ def _save(screen: Moded, *parameters: int) -> None:
         screen.save_cursor()
 
 
-def _restore(screen: Moded, *_: int) -> None:
-    screen.restore_cursor()
-
-
 def _reset(screen: Moded) -> int:
     screen.reset()
     return screen.lines
 
 
-def _one(call: Callable[[Any, int], int | None]) -> Call:
-    def first(screen: Moded, parameter: int = 0, *_: int) -> int | None:
-        return call(screen, parameter)
+ALL: Final = 32  # parameters; each function takes the first so many
 
-    return first
-
-
-def _two(call: Callable[[Any, int, int], int | None]) -> Call:
-    def both(screen: Moded, first: int = 0, second: int = 0, *_: int) -> int | None:
-        return call(screen, first, second)
-
-    return both
-
-
-_FINAL: Final[dict[str, Call]] = {
-    "@": _one(Moded.insert_characters),
-    "A": _one(Moded.cursor_up),
-    "B": _one(Moded.cursor_down),
-    "C": _one(Moded.cursor_forward),
-    "D": _one(Moded.cursor_back),
-    "E": _one(Moded.cursor_down1),
-    "F": _one(Moded.cursor_up1),
-    "G": _one(Moded.cursor_to_column),
-    "H": _two(Moded.cursor_position),
-    "I": _one(Moded.tab),
-    "J": _one(Moded.erase_in_display),
-    "K": _one(Moded.erase_in_line),
-    "L": _one(Moded.insert_lines),
-    "M": _one(Moded.delete_lines),
-    "P": _one(Moded.delete_characters),
-    "S": _one(Moded.scroll_up),
-    "X": _one(Moded.erase_characters),
-    "Z": _one(Moded.back_tab),
-    "`": _one(Moded.cursor_to_column),
-    "a": _one(Moded.cursor_forward),
-    "b": repeat,
-    "d": _one(Moded.cursor_to_line),
-    "e": _one(Moded.cursor_down_absolute),
-    "f": _two(Moded.cursor_position),
-    "g": _one(Moded.clear_tab_stop),
-    "h": Moded.set_mode,
-    "l": Moded.reset_mode,
-    "r": _two(Moded.set_margins),
-    "s": _save,
-    "u": _restore,
-    "?J": _one(Moded.erase_in_display),
-    "?K": _one(Moded.erase_in_line),
-    "?h": _set_private,
-    "?l": _reset_private,
-    "!p": lambda screen, *_: screen.soft_reset(),
-    " q": _cursor_style,
-    ">m": _modify_keys,
-    ">u": _push_keyboard,
-    "<u": _pop_keyboard,
-    "=u": _set_keyboard,
+_FINAL: Final[dict[str, tuple[Call, int]]] = {
+    "@": (Moded.insert_characters, 1),
+    "A": (Moded.cursor_up, 1),
+    "B": (Moded.cursor_down, 1),
+    "C": (Moded.cursor_forward, 1),
+    "D": (Moded.cursor_back, 1),
+    "E": (Moded.cursor_down1, 1),
+    "F": (Moded.cursor_up1, 1),
+    "G": (Moded.cursor_to_column, 1),
+    "H": (Moded.cursor_position, 2),
+    "I": (Moded.tab, 1),
+    "J": (Moded.erase_in_display, 1),
+    "K": (Moded.erase_in_line, 1),
+    "L": (Moded.insert_lines, 1),
+    "M": (Moded.delete_lines, 1),
+    "P": (Moded.delete_characters, 1),
+    "S": (Moded.scroll_up, 1),
+    "X": (Moded.erase_characters, 1),
+    "Z": (Moded.back_tab, 1),
+    "`": (Moded.cursor_to_column, 1),
+    "a": (Moded.cursor_forward, 1),
+    "b": (repeat, 1),
+    "d": (Moded.cursor_to_line, 1),
+    "e": (Moded.cursor_down_absolute, 1),
+    "f": (Moded.cursor_position, 2),
+    "g": (Moded.clear_tab_stop, 1),
+    "h": (Moded.set_mode, ALL),
+    "l": (Moded.reset_mode, ALL),
+    "r": (Moded.set_margins, 2),
+    "s": (_save, ALL),
+    "u": (Moded.restore_cursor, 0),
+    "?J": (Moded.erase_in_display, 1),
+    "?K": (Moded.erase_in_line, 1),
+    "?h": (_set_private, ALL),
+    "?l": (_reset_private, ALL),
+    "!p": (Moded.soft_reset, 0),
+    " q": (_cursor_style, ALL),
+    ">m": (_modify_keys, ALL),
+    ">u": (_push_keyboard, ALL),
+    "<u": (_pop_keyboard, ALL),
+    "=u": (_set_keyboard, ALL),
 }
 
 _ESCAPES: Final[dict[str, Action]] = {
-    "7": (Moded.save_cursor, ()),
-    "8": (Moded.restore_cursor, ()),
-    "D": (Moded.linefeed, ()),
-    "E": (Moded.next_line, ()),
-    "H": (Moded.set_tab_stop, ()),
-    "M": (Moded.reverse_index, ()),
-    "N": (Moded.single_shift, (2,)),
-    "O": (Moded.single_shift, (3,)),
-    "n": (Moded.lock_shift, (2,)),
-    "o": (Moded.lock_shift, (3,)),
-    "c": (_reset, ()),
-    "=": (_keypad, (True,)),
-    ">": (_keypad, (False,)),
-    "#8": (Moded.alignment_display, ()),
+    "7": action(Moded.save_cursor),
+    "8": action(Moded.restore_cursor),
+    "D": action(Moded.linefeed),
+    "E": action(Moded.next_line),
+    "H": action(Moded.set_tab_stop),
+    "M": action(Moded.reverse_index),
+    "N": action(Moded.single_shift, 2),
+    "O": action(Moded.single_shift, 3),
+    "n": action(Moded.lock_shift, 2),
+    "o": action(Moded.lock_shift, 3),
+    "c": action(_reset),
+    "=": action(_keypad, True),
+    ">": action(_keypad, False),
+    "#8": action(Moded.alignment_display),
 }
 
 _CONTROLS: Final[dict[str, Action]] = {
-    "\x08": (Moded.backspace, ()),
-    "\t": (Moded.tab, ()),
-    "\n": (Moded.linefeed, ()),
-    "\x0b": (Moded.linefeed, ()),
-    "\x0c": (Moded.linefeed, ()),
-    "\r": (Moded.carriage_return, ()),
-    "\x0e": (Moded.shift_out, ()),
-    "\x0f": (Moded.shift_in, ()),
-    "\r\n": (Moded.next_line, ()),
+    "\x08": action(Moded.backspace),
+    "\t": action(Moded.tab),
+    "\n": action(Moded.linefeed),
+    "\x0b": action(Moded.linefeed),
+    "\x0c": action(Moded.linefeed),
+    "\r": action(Moded.carriage_return),
+    "\x0e": action(Moded.shift_out),
+    "\x0f": action(Moded.shift_in),
+    "\r\n": action(Moded.next_line),
 }
 
 
@@ -210,13 +213,13 @@ def _csi(body: str) -> Action:
         return NOTHING
     if final == "T" and not prefix and not between:
         # With five parameters it would be mouse highlighting.
-        return (_one(Moded.scroll_down), tuple(_parameters(digits))) if ";" not in digits else NOTHING
-    call = _FINAL.get(prefix + between + final)
-    if call is None:
+        return action(Moded.scroll_down, *_parameters(digits)) if ";" not in digits else NOTHING
+    if prefix + between + final not in _FINAL:
         return NOTHING
-    if prefix + final == ">m" and not digits:
-        return (call, (4,))
-    return (call, tuple(_parameters(digits)))
+    if prefix + between + final == "r" and _NO_REGION.fullmatch(digits):
+        digits = ""
+    call, takes = _FINAL[prefix + between + final]
+    return action(call, *_parameters(digits)[:takes])
 
 
 def unfinished(token: str) -> bool:
@@ -235,34 +238,33 @@ def understand(token: str) -> Action:
     if token[0] != "\x1b":
         return _CONTROLS.get(token, NOTHING)
     if token[1:2] == "[" and len(token) > _CSI_SURELY_CUT and unfinished(token):
-        return (overlong, ())
+        return action(overlong)
     body = token[1:]
     if _UNSEEN.search(body):
         return _interrupted(body)
     if body[:1] == "[":
         return _csi(body[1:]) if len(body) <= CSI_MAX else NOTHING
     if len(body) == 2 and body[0] in "()*+":  # noqa: PLR2004 - an intermediate and a final
-        return (_designate(body[0]), (body[1],))
+        return action(_designate(body[0], body[1]))
     return _ESCAPES.get(body, NOTHING)
 
 
 def act_within(screen: Moded, body: str) -> None:
     """Let the control characters act that stand within a sequence."""
     for char in _C0.findall(body):
-        call, arguments = _CONTROLS.get(char, NOTHING)
-        call(screen, *arguments)
+        act(screen, _CONTROLS.get(char, NOTHING))
 
 
 def _interrupted(body: str) -> Action:
     """Control characters within a sequence act at once; then the sequence acts without them."""
     rest = _UNSEEN.sub("", body)
-    after, arguments = understand("\x1b" + rest) if rest and len(body) <= CSI_MAX else NOTHING
+    after = understand("\x1b" + rest) if rest and len(body) <= CSI_MAX else NOTHING
 
     def call(screen: Moded) -> int:
         act_within(screen, body)
-        return after(screen, *arguments) or 0
+        return act(screen, after)
 
-    return (call, ())
+    return action(call)
 
 
 _TABLE_LIMIT: Final = 16_384
@@ -274,14 +276,14 @@ class Actions(dict[str, Action]):
     def __missing__(self, token: str) -> Action:
         if token[0] == "\x1b":
             if len(token) <= _SGR_RUN_MAX and _SGR.fullmatch(token):
-                return (_select, (token,))  # kept in the graph of styles
+                return action(_select, token)  # kept in the graph of styles
             if token[1:2] in STARTS:
-                return (string, (token,))
-        action = understand(token)
+                return action(string, token)
+        meaning = understand(token)
         if len(self) >= _TABLE_LIMIT:
             self.clear()
-        self[token] = action
-        return action
+        self[token] = meaning
+        return meaning
 
 
 ACTIONS: Final = Actions()

@@ -9,26 +9,31 @@ scroll region. Then each changed row is drawn: in place, or erased from its firs
 drawn anew, whichever is shorter. Erasing happens with a reset pen only, so terminals that erase
 with the background colour and those that do not agree. A wide character is always written or
 overwritten whole. After the last column, and after characters whose width terminals dispute, the
-cursor counts as lost and is placed absolutely.
+cursor counts as lost and is placed absolutely. A picture of thousands of styles is a hostile one:
+past a budget its colours get rougher, so that no picture costs much more than its cells.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bastion.core.terminal.caps import Caps
-from bastion.core.terminal.glyphs import REPLACEMENT, ascii_text, glyph
+from bastion.core.terminal.glyphs import REPLACEMENT, ascii_text, glyph, known
 from bastion.core.terminal.grid import Grid, Row, blank, blank_row
 from bastion.core.terminal.ink import ink
 from bastion.core.terminal.style import CONCEAL, PLAIN, Style
 from bastion.core.text import safe_text
 
+if TYPE_CHECKING:
+    from bastion.core.terminal.caps import Caps
+
 _NEAR: Final = 4  # unchanged cells between two changes that are cheaper written than jumped over
 _REPEATED: Final = 12  # from here on REP is shorter whatever comes next
 _ERASE: Final = 3  # blank cells at a row's end that cost as much as EL
 _REDRAW: Final = 24  # changed cells from which on erasing and drawing anew may be shorter
+_FEW: Final = 2  # changed rows that are not worth a scroll region
 _TITLE: Final = 200
+_BUDGET: Final = 2000  # changes of style and odd characters in one picture; past it, it gets rougher
 _SHAPES: Final = range(7)
 
 
@@ -48,7 +53,7 @@ def diff(before: Grid | None, after: Grid, caps: Caps) -> bytes:
         base = list(blank(after.columns, len(after.rows)).rows)
     else:
         shown = before
-        pencil.x, pencil.y = before.cursor
+        pencil.x, pencil.y = _within(before)
         base = list(before.rows)
         if caps.scroll_region and caps.wraps_late:
             _scroll(base, after.rows, pencil)
@@ -69,6 +74,7 @@ class _Pencil:
         self.y = -1
         self.jumps = 0
         self.limit = after.columns  # where the row being drawn must end
+        self.budget = _BUDGET
 
     def clear(self) -> None:
         self.out.append("\x1b[m\x1b[H\x1b[2J")
@@ -97,8 +103,15 @@ class _Pencil:
         self.x, self.y = x, y
 
     def style(self, wanted: Style) -> None:
+        if self.budget <= 0 and not self.ink.knows(wanted):
+            shown, step = self.ink.coarse(wanted)
+            if shown is not self.pen:
+                self.out.append(f"\x1b]8;;\x1b\\{step}" if self.pen.link else step)
+                self.pen = shown
+            return
         shown = self.ink.shown(wanted)
         if shown is not self.pen:
+            self.budget -= 1
             self.out.append(self.ink.step(self.pen, shown))
             self.pen = shown
 
@@ -125,6 +138,9 @@ class _Pencil:
 
         Returns the cells that it may have covered; those beyond `width` must be written again.
         """
+        self.budget -= len(cell) > 1
+        if self.budget <= 0 and not known(cell):
+            cell = cell[:1]
         shape = glyph(cell)
         if not self.caps.unicode or (wanted.flags & CONCEAL & ~self.caps.attributes):
             text = ascii_text(shape.text, width)
@@ -152,8 +168,7 @@ class _Pencil:
         after, caps, out = self.after, self.caps, self.out
         self.style(PLAIN)
         busy = self.jumps > 1
-        x, y = after.cursor
-        self.move(min(max(x, 0), after.columns - 1), min(max(y, 0), len(after.rows) - 1))
+        self.move(*_within(after))
         shape = after.cursor_shape
         if caps.cursor_shapes and shape != before.cursor_shape and shape in _SHAPES:
             out.append(f"\x1b[{shape} q")
@@ -172,13 +187,19 @@ class _Pencil:
         return "".join(out).encode()
 
 
+def _within(grid: Grid) -> tuple[int, int]:
+    """Return where the cursor is left: a picture may count it one past the last column."""
+    x, y = grid.cursor
+    return min(max(x, 0), grid.columns - 1), min(max(y, 0), len(grid.rows) - 1)
+
+
 # ---- moved rows ---------------------------------------------------------------------------------
 
 
 def _scroll(base: list[Row], rows: tuple[Row, ...], pencil: _Pencil) -> None:
     """Move rows that only changed their place, and change `base` as the terminal will."""
     changed = [y for y, row in enumerate(rows) if base[y] is not row and base[y] != row]
-    if len(changed) < 3:  # not worth the margins
+    if len(changed) <= _FEW:
         return
     first, last = changed[0], changed[-1]
     empty = blank_row(len(rows[0].chars))
@@ -205,14 +226,12 @@ def _scroll(base: list[Row], rows: tuple[Row, ...], pencil: _Pencil) -> None:
     gained = sum(base[y] != rows[y] for y in moved)
     spoilt = sum(base[y] == rows[y] and rows[y] != empty for y in range(top, bottom + 1)
                  if not (top <= y + shift <= bottom and base[y + shift] == rows[y]))  # fmt: skip
-    if gained - spoilt < 2:
+    if gained - spoilt < _FEW:
         return
     _move_rows(base, top, bottom, shift, pencil, empty)
 
 
-def _move_rows(  # noqa: PLR0913, PLR0917 - a region and a distance
-    base: list[Row], top: int, bottom: int, shift: int, pencil: _Pencil, empty: Row
-) -> None:
+def _move_rows(base: list[Row], top: int, bottom: int, shift: int, pencil: _Pencil, empty: Row) -> None:  # noqa: PLR0913, PLR0917 - a region and a distance
     whole = top == 0 and bottom == len(base) - 1
     count = abs(shift)
     if not whole:
@@ -277,13 +296,7 @@ def _text_end(row: Row) -> int:
 
 
 def _draw_row(old: Row, new: Row, y: int, end: int, pencil: _Pencil) -> None:
-    changed = [
-        x
-        for x, (a, b, s, t) in enumerate(
-            zip(old.chars, new.chars, old.styles, new.styles, strict=True)
-        )
-        if a != b or s is not t
-    ]
+    changed = [x for x, (a, b, s, t) in enumerate(zip(old.chars, new.chars, old.styles, new.styles, strict=True)) if a != b or s is not t]
     if not changed:
         return
     mark = (len(pencil.out), pencil.pen, pencil.x, pencil.y, pencil.jumps)
@@ -315,9 +328,7 @@ def _whole(x: int, old: Row, new: Row) -> int:
     return x
 
 
-def _draw_cells(  # noqa: PLR0913, PLR0917 - two rows, a place, a pencil
-    old: Row, new: Row, y: int, end: int, changed: list[int], pencil: _Pencil
-) -> None:
+def _draw_cells(old: Row, new: Row, y: int, end: int, changed: list[int], pencil: _Pencil) -> None:  # noqa: PLR0913, PLR0917 - two rows, a place, a pencil
     """Draw the changed columns; those from `end` on are blank and erased, or written if few."""
     width = len(new.chars)
     tail = [x for x in changed if x >= end]
@@ -345,9 +356,7 @@ def _draw_cells(  # noqa: PLR0913, PLR0917 - two rows, a place, a pencil
         pencil.erase(erased, y, "\x1b[K")
 
 
-def _write_span(  # noqa: PLR0913, PLR0917 - two rows, a span and a pencil
-    old: Row, new: Row, start: int, stop: int, y: int, pencil: _Pencil
-) -> None:
+def _write_span(old: Row, new: Row, start: int, stop: int, y: int, pencil: _Pencil) -> None:  # noqa: PLR0913, PLR0917 - two rows, a span, a pencil
     chars, styles = new
     x = start
     while x < stop:
@@ -367,8 +376,6 @@ def _write_span(  # noqa: PLR0913, PLR0917 - two rows, a span and a pencil
             pencil.move(run, y)
             covered = run + pencil.cell(chars[run], 1 + wide, look)
             run += 1 + wide
-            while stop < pencil.limit and (
-                stop < covered or old.chars[stop] == "" or chars[stop] == ""
-            ):
+            while stop < pencil.limit and (stop < covered or old.chars[stop] == "" or chars[stop] == ""):
                 stop += 1
         x = run

@@ -11,6 +11,7 @@ from typing import Any
 from bastion.core.terminal.canvas import TAB_WIDTH, Canvas
 from bastion.core.terminal.line import filled
 from bastion.core.terminal.style import PLAIN
+from bastion.core.terminal.widths import width
 
 
 class Editor(Canvas):
@@ -28,8 +29,11 @@ class Editor(Canvas):
         self.x = 0
 
     def linefeed(self) -> None:
-        """Move down a row, scrolling; in newline mode to its start."""
-        if self.x >= self.columns:
+        """Move down a row, scrolling; in newline mode to its start.
+
+        Where it scrolls, the cursor has not moved and a pending wrap stays (libvterm, tmux).
+        """
+        if self.x >= self.columns and self.y != self.bottom:
             self.x = self.columns - 1
         self.index()
         if self.newline:
@@ -42,10 +46,11 @@ class Editor(Canvas):
 
     def reverse_index(self) -> None:
         """Move up a row; at the top margin, scroll down."""
-        self._unwrap()
         if self.y == self.top:
             self.scroll(self.top, self.bottom, -1)
-        elif self.y > 0:
+            return
+        self._unwrap()
+        if self.y > 0:
             self.y -= 1
 
     def backspace(self) -> None:
@@ -132,12 +137,17 @@ class Editor(Canvas):
         if self.origin:
             self.y = min(self.top + line - 1, self.bottom)
         else:
-            self.y = min(line, self.lines) - 1
+            self.y = (line if line < self.lines else self.lines) - 1
 
     def cursor_position(self, line: int | None = None, column: int | None = None) -> None:
         """Move to a row and column, counted from 1."""
-        self.x = min(self.columns, column or 1) - 1
-        self._to_line(line or 1)
+        column = column or 1
+        line = line or 1
+        self.x = (column if column < self.columns else self.columns) - 1
+        if self.origin:
+            self._to_line(line)
+        else:
+            self.y = (line if line < self.lines else self.lines) - 1
 
     def cursor_down_absolute(self, count: int | None = None) -> None:
         """Move down without regard to margins (VPR)."""
@@ -146,7 +156,7 @@ class Editor(Canvas):
 
     def set_margins(self, top: int | None = None, bottom: int | None = None) -> None:
         """Set the scrolling region, rows counted from 1, and move home."""
-        first = max(top or 1, 1) - 1
+        first = (top or 1) - 1
         last = min(bottom or self.lines, self.lines) - 1
         if last > first:
             self.top, self.bottom = first, last
@@ -157,9 +167,11 @@ class Editor(Canvas):
     def erase(self, y: int, start: int, end: int) -> None:
         """Blank the cells of row `y` from `start` to before `end`, with the pen's background."""
         line, blank = self.rows[y], self.blank
-        line.shown = None
         chars, styles = line.chars, line.styles
         have = len(chars)
+        if start >= have and blank is PLAIN:
+            return
+        line.shown = None
         if start < have and start and chars[start] == "":
             chars[start - 1] = " "
             styles[start - 1] = blank
@@ -202,7 +214,7 @@ class Editor(Canvas):
             if y:
                 self.rows[y - 1].wrapped = False
 
-    def erase_in_display(self, how: int = 0, *_args: Any, **_kwargs: Any) -> int:
+    def erase_in_display(self, how: int = 0, *_args: Any, **_kwargs: Any) -> int:  # type: ignore[override]
         """Erase to the end (0), to the cursor (1), the screen (2) or the scrollback (3).
 
         Returns the rows touched, for whoever counts the effort.
@@ -224,15 +236,15 @@ class Editor(Canvas):
 
     def erase_characters(self, count: int | None = None) -> None:
         """Erase cells from the cursor on; nothing moves."""
-        self._unwrap()
-        self.erase(self.y, self.x, min(self.columns, self.x + (count or 1)))
+        x = min(self.x, self.columns - 1)
+        self.erase(self.y, x, min(self.columns, x + (count or 1)))
 
-    # -- inserting and deleting -------------------------------------------------------------------
+    # -- inserting and deleting (a pending wrap stays, as in libvterm and tmux) ------------------
 
     def insert_characters(self, count: int | None = None) -> None:
         """Insert blanks at the cursor; what is pushed over the right edge is lost."""
-        self._unwrap()
-        x, columns = self.x, self.columns
+        columns = self.columns
+        x = min(self.x, columns - 1)
         count = min(count or 1, columns - x)
         line, blank = self.rows[self.y], self.blank
         line.shown = None
@@ -249,8 +261,8 @@ class Editor(Canvas):
 
     def delete_characters(self, count: int | None = None) -> None:
         """Delete cells at the cursor; blanks come in from the right."""
-        self._unwrap()
-        x, columns = self.x, self.columns
+        columns = self.columns
+        x = min(self.x, columns - 1)
         count = min(count or 1, columns - x)
         line, blank = self.rows[self.y], self.blank
         line.shown = None
@@ -269,16 +281,15 @@ class Editor(Canvas):
             chars += [" "] * count
             styles += [blank] * count
 
-    def insert_lines(self, count: int | None = None) -> int:
-        """Insert blank rows at the cursor, within the margins."""
+    def insert_lines(self, count: int | None = None) -> int:  # type: ignore[override]
+        """Insert blank rows at the cursor, within the margins; the cursor stays (libvterm, tmux)."""
         if not self.top <= self.y <= self.bottom:
             return 0
         self.scroll(self.y, self.bottom, -(count or 1))
-        self.x = 0
         return min(count or 1, self.lines)
 
-    def delete_lines(self, count: int | None = None) -> int:
-        """Delete rows at the cursor, within the margins."""
+    def delete_lines(self, count: int | None = None) -> int:  # type: ignore[override]
+        """Delete rows at the cursor, within the margins; the cursor stays (libvterm, tmux)."""
         if not self.top <= self.y <= self.bottom:
             return 0
         count = min(count or 1, self.bottom - self.y + 1)
@@ -288,7 +299,6 @@ class Editor(Canvas):
         rows[at:at] = [filled(columns, blank) for _ in range(count)]
         if self.y:
             rows[self.y - 1].wrapped = False
-        self.x = 0
         return count
 
     def scroll_up(self, count: int | None = None) -> int:
@@ -301,13 +311,13 @@ class Editor(Canvas):
         self.scroll(self.top, self.bottom, -(count or 1))
         return min(count or 1, self.lines)
 
-    def repeat(self, char: str, count: int | None = None) -> int:
-        """Draw a character again, at most a screenful of it (REP)."""
-        count = min(count or 1, self.columns * self.lines)
-        self.draw(char * count)
-        return count // 8 + 1
+    def repeat(self, char: str, count: int | None = None) -> None:
+        """Draw a character again, at most to the end of the row (REP)."""
+        room = (self.columns - self.x) // max(1, width(char))
+        if room > 0:
+            self.draw(char * min(count or 1, room))
 
-    def alignment_display(self) -> int:
+    def alignment_display(self) -> int:  # type: ignore[override]
         """Fill the screen with E (DECALN)."""
         self.top, self.bottom = 0, self.lines - 1
         self.x = self.y = 0

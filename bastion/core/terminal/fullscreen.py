@@ -5,17 +5,15 @@ Never draws: `diff(None, …)` does, after `enter`. Restores modes, not what a s
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bastion.core.terminal.caps import Caps
-from bastion.core.terminal.grid import Grid
+if TYPE_CHECKING:
+    from bastion.core.terminal.caps import Caps
+    from bastion.core.terminal.grid import Grid
 
 # What a program that died may have left on: application keys, mouse, focus reports, paste marks,
 # insert mode, origin mode, other character sets. Off is how every shell expects them.
-_CALM: Final = (
-    "\x1b[?1l\x1b>\x1b[4l\x1b[?6l\x1b(B\x0f"
-    "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l"
-)
+_CALM: Final = "\x1b[?1l\x1b>\x1b[4l\x1b[?6l\x1b(B\x0f\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l"
 _CALM_OLD: Final = "\x1b[?1l\x1b>\x1b[4l\x1b[?6l\x1b(B\x0f"
 
 

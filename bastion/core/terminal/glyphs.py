@@ -2,6 +2,7 @@
 
 Never passes a character that makes a terminal act; what it cannot show becomes U+FFFD.
 """
+# ruff: noqa: RUF001 - look-alikes are what the table is for
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ _LONGEST: Final = 32  # code points in one cell: a family emoji has 11, a stack 
 _CACHE: Final = 16_384
 
 # Marks, embeddings, overrides and isolates that reorder a line; separators; annotations.
-_ACTING: Final = frozenset(
-    map(chr, (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)))
-) | frozenset(map(chr, (*range(0xFFF9, 0xFFFC), 0xFEFF, *range(0x206A, 0x2070))))
+_ACTING: Final = frozenset(map(chr, (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)))) | frozenset(
+    map(chr, (*range(0xFFF9, 0xFFFC), 0xFEFF, *range(0x206A, 0x2070)))
+)
 # What all terminals agree is one cell (Latin to Cyrillic, lines, blocks) or two (CJK, Hangul).
 _NARROW: Final = ((0xA1, 0xAC), (0xAE, 0x2FF), (0x370, 0x482), (0x48A, 0x52F), (0x2500, 0x259F))
 _WIDE: Final = ((0x3041, 0x3096), (0x30A1, 0x30FA), (0x3400, 0x4DB5), (0x4E00, 0x9FA5),
@@ -45,12 +46,17 @@ _known: dict[str, Glyph] = {}
 
 def glyph(cell: str) -> Glyph:
     """Return the safe text of one cell and the width that the tables give it (1 or 2)."""
-    known = _known.get(cell)
-    if known is None:
+    found = _known.get(cell)
+    if found is None:
         if len(_known) >= _CACHE:
             _known.clear()
-        known = _known[cell] = _judge(cell)
-    return known
+        found = _known[cell] = _judge(cell)
+    return found
+
+
+def known(cell: str) -> bool:
+    """Whether `glyph` has the answer at hand."""
+    return cell in _known
 
 
 def _judge(cell: str) -> Glyph:
@@ -66,9 +72,7 @@ def _judge(cell: str) -> Glyph:
             width = 2
         return Glyph(text, width, max(sum(map(char_width, text)), width), sure=False)
     sure = (
-        " " <= text <= "~"
-        or any(first <= point <= last for first, last in _NARROW)
-        or any(first <= point <= last for first, last in _WIDE)
+        " " <= text <= "~" or any(first <= point <= last for first, last in _NARROW) or any(first <= point <= last for first, last in _WIDE)
     )
     return Glyph(text, width, 2 if point >= _EMOJI else width, sure)
 

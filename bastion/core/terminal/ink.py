@@ -2,6 +2,7 @@
 
 Never writes text and never moves the cursor: only SGR, and OSC 8 where links are allowed.
 """
+# ruff: noqa: PLR2004 - the numbers are those of palettes and of SGR
 
 from __future__ import annotations
 
@@ -49,6 +50,7 @@ class Ink:
         self._caps = caps
         self._shown: dict[Style, Style] = {PLAIN: PLAIN}
         self._steps: dict[tuple[Style, Style], str] = {}
+        self._coarse: dict[tuple[int, int, int, bool], tuple[Style, str]] = {}
 
     def shown(self, wanted: Style) -> Style:
         """Return the nearest style that this terminal shows; equal looks are the same object."""
@@ -58,6 +60,10 @@ class Ink:
                 self._shown = {PLAIN: PLAIN}
             known = self._shown[wanted] = intern(_reduce(wanted, self._caps))
         return known
+
+    def knows(self, wanted: Style) -> bool:
+        """Whether `shown` has the answer at hand."""
+        return wanted in self._shown
 
     def step(self, pen: Style, wanted: Style) -> str:
         """Return what turns the pen from one shown style into another."""
@@ -69,6 +75,19 @@ class Ink:
             if len(self._steps) >= _CACHE:
                 self._steps = {}
             known = self._steps[key] = _step(pen, wanted)
+        return known
+
+    def coarse(self, wanted: Style) -> tuple[Style, str]:
+        """Return a rough style of a few hundred, and what makes it from any pen without a link.
+
+        For pictures made of thousands of styles, which would cost more than they are worth.
+        """
+        flags = wanted.flags & (BOLD | REVERSE | CONCEAL)
+        key = (_rough(wanted.fg), _rough(wanted.bg), flags, wanted.underline > 0)
+        known = self._coarse.get(key)
+        if known is None:
+            rough = intern(_reduce(Style(*key[:3], underline=int(key[3])), self._caps))
+            known = self._coarse[key] = (rough, f"\x1b[{';'.join(['', *_parts(PLAIN, rough)])}m")
         return known
 
 
@@ -178,6 +197,12 @@ def _palette(index: int) -> tuple[int, int, int]:
         return (8 + 10 * (index - 232),) * 3
     index -= 16
     return _LEVELS[index // 36], _LEVELS[index // 6 % 6], _LEVELS[index % 6]
+
+
+def _rough(color: Color) -> Color:
+    """Return one of sixteen colours, from the upper three bits of each part."""
+    few = color & (RGB | 0xE0E0E0) if color != DEFAULT and color & RGB else color
+    return nearest(few, 16)
 
 
 def _closest_of_sixteen(wanted: tuple[int, int, int]) -> int:

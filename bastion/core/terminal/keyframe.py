@@ -10,6 +10,7 @@ would have changed how all of this is drawn.
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Final
 
 from bastion.core.terminal import charsets
@@ -28,7 +29,7 @@ from bastion.core.terminal.modes import (
     Moded,
 )
 from bastion.core.terminal.pencil import change
-from bastion.core.terminal.style import PLAIN, Style
+from bastion.core.terminal.style import DEFAULT, PLAIN, Style
 
 _BLANKS_WORTH_MOVING: Final = 4  # CSI n C takes four bytes
 _BLANKS_WORTH_ERASING: Final = 8
@@ -77,13 +78,10 @@ def _row(out: _Writer, line: Line, columns: int, *, keep_blanks: bool) -> None:
         while count and chars[count - 1] == " " and styles[count - 1] is PLAIN:
             count -= 1
     at = 0
-    while at < count:
-        style = styles[at]
-        end = at + 1
-        while end < count and styles[end] is style:
-            end += 1
-        text = "".join(chars[at:end])
-        blank = style == PLAIN._replace(bg=style.bg) and not text.strip(" ")
+    for style, cells in groupby(styles if count == len(styles) else styles[:count]):
+        end = at + len(list(cells))
+        text = "".join(chars[at:end]) or " "
+        blank = text[0] == " " == text[-1] and not text.strip(" ") and style[2:] == PLAIN[2:] and style.fg == DEFAULT
         if blank and style is not PLAIN and end == columns and end - at > 1:
             out.turn(style)
             out.write("\x1b[K")

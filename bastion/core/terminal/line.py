@@ -6,7 +6,7 @@ Knows no escape sequence and no position.
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from bastion.core.terminal.grid import Row, blank_row
 from bastion.core.terminal.style import PLAIN, Style
@@ -16,15 +16,17 @@ class Line:
     """Cells in two parallel lists, only as long as what was written: beyond them all is plain blank.
 
     `chars` and `styles` mean what they mean in `Row`. `wrapped`: the text goes on in the row below.
-    `shown` is the immutable copy of the last snapshot, None since the row changed.
+    `shown` is the immutable copy of the last snapshot, None since the row changed. `wide`: there may be
+    halves of wide characters among the cells; False means there are none.
     """
 
-    __slots__ = ("chars", "shown", "styles", "wrapped")
+    __slots__ = ("chars", "shown", "styles", "wide", "wrapped")
 
     def __init__(self) -> None:
         self.chars: list[str] = []
         self.styles: list[Style] = []
         self.wrapped = False
+        self.wide = False
         self.shown: Row | None = None
 
     def pad(self, length: int) -> None:
@@ -96,6 +98,7 @@ class Packed(NamedTuple):
     wrapped: bool
 
 
+_new: Final = tuple.__new__  # a third of the time of calling the class, and this is done for each row
 _SEPARATOR: Final = "\0"  # no cell can hold it
 
 
@@ -103,17 +106,17 @@ def pack(line: Line) -> Packed:
     """Return the small form."""
     chars, styles = line.chars, line.styles
     if not chars:
-        return _PACKED_EMPTY if not line.wrapped else Packed("", PLAIN, wrapped=True)
+        return _PACKED_EMPTY
     text = "".join(chars)
     if len(text) != len(chars) or (not text.isascii() and "" in chars):
         text = _SEPARATOR.join(chars) + _SEPARATOR
     first = styles[0]
     if styles.count(first) == len(styles):
-        return Packed(text, first, line.wrapped)
+        return _new(Packed, (text, first, line.wrapped))
     runs: list[int | Style] = []
     for style, cells in groupby(styles):
         runs += (len(list(cells)), style)
-    return Packed(text, tuple(runs), line.wrapped)
+    return _new(Packed, (text, tuple(runs), line.wrapped))
 
 
 _PACKED_EMPTY: Final = Packed("", PLAIN, wrapped=False)
@@ -122,6 +125,7 @@ _PACKED_EMPTY: Final = Packed("", PLAIN, wrapped=False)
 def unpack(packed: Packed) -> Line:
     """Return a row to draw on or show again."""
     line = Line()
+    line.wide = True
     text = packed.text
     line.chars = text.split(_SEPARATOR)[:-1] if text.endswith(_SEPARATOR) else list(text)
     line.wrapped = packed.wrapped
@@ -131,6 +135,5 @@ def unpack(packed: Packed) -> Line:
     else:
         pairs = iter(runs)
         for length in pairs:
-            style = next(pairs)
-            line.styles += [style] * length  # type: ignore[operator, list-item]
+            line.styles += [cast("Style", next(pairs))] * cast("int", length)
     return line

@@ -74,9 +74,8 @@ class Moded(Editor):
         self.other_kitty: list[int] = [0]
 
     def soft_reset(self) -> None:
-        """Reset modes, margins and pen, but not what is on the screen (DECSTR)."""
+        """Reset modes, margins and sets, but neither the screen nor, as most do, the pen (DECSTR)."""
         self.top, self.bottom = 0, self.lines - 1
-        self.set_pen(PLAIN)
         self.sets = [charsets.ASCII] * 4
         self.left = self.shift = 0
         self.autowrap = True
@@ -103,11 +102,11 @@ class Moded(Editor):
         """Return whether a private mode is set."""
         return mode << _SHIFT in self.mode
 
-    def set_mode(self, *modes: int, **kwargs: Any) -> int:
+    def set_mode(self, *modes: int, **kwargs: Any) -> int:  # type: ignore[override]
         """Set public modes, or private ones with `private=True`. Returns the rows touched."""
         return sum(self._switch(mode, on=True, private=bool(kwargs.get("private"))) for mode in modes)
 
-    def reset_mode(self, *modes: int, **kwargs: Any) -> int:
+    def reset_mode(self, *modes: int, **kwargs: Any) -> int:  # type: ignore[override]
         """Reset modes. Returns the rows touched."""
         return sum(self._switch(mode, on=False, private=bool(kwargs.get("private"))) for mode in modes)
 

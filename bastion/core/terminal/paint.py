@@ -19,9 +19,7 @@ class Canvas:
         self._chars = [[" "] * columns for _ in range(lines)]
         self._styles = [[style] * columns for _ in range(lines)]
 
-    def text(
-        self, x: int, y: int, text: str, style: Style = PLAIN, width: int | None = None
-    ) -> int:
+    def text(self, x: int, y: int, text: str, style: Style = PLAIN, width: int | None = None) -> int:
         """Write `text` from (x, y) and return the column after it.
 
         With `width` exactly so many cells are written: longer text ends in "…", shorter is filled
@@ -47,7 +45,7 @@ class Canvas:
                 self._break_wide(chars, x, x + size)
                 chars[x] = character
                 styles[x] = style
-                if size == 2:
+                if size > 1:
                     chars[x + 1] = ""
                     styles[x + 1] = style
             x += size

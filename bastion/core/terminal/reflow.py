@@ -75,6 +75,7 @@ def _rewrap(group: list[Line], old: int, new: int) -> list[Line]:
         if end < count and chars[end] == "" and end - at > 1:
             end -= 1  # a wide character does not fit into the last column
         line = Line()
+        line.wide = True
         line.chars, line.styles = chars[at:end], styles[at:end]
         line.wrapped = end < count
         made.append(line)

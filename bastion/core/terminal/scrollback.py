@@ -35,7 +35,10 @@ class Scrollback:
         items = self._items
         items.append(pack(line))
         if len(items) > self.limit:
-            self._trim()
+            if self._passed:
+                self._trim()
+            else:
+                items.popleft()
 
     def push_passed(self, passed: Passed) -> None:
         """Add a stretch of output whose rows need not be known yet."""

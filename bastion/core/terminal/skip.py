@@ -33,7 +33,7 @@ PASSED_MAX: Final = 1 << 19
 """Bytes kept instead of scrollback rows; with longer lines than that makes, nothing is skipped."""
 
 _UNSAFE: Final = re.compile(
-    rb"[\x0b\x0c\x0e-\x1f](?:(?<!\x1b)|(?!\[[\d;:]{0,64}m|\[\d{0,4}[KCDGXP@`]|\(B))",
+    rb"[\x0b\x0c\x0e-\x1f\xc2](?:(?<![\x1b\xc2])|(?<=\xc2)[\x80-\x9f]|(?<=\x1b)(?!\[[\d;:]{0,64}m|\[\d{0,4}[KCDGXP@`]|\(B))",
 )
 _SGR: Final = re.compile(rb"\x1b\[([\d;:]{0,64})m")
 _RESETS: Final = (b"\x1b[0m", b"\x1b[m", b"\x1b[0;")
@@ -74,15 +74,19 @@ def _back(data: bytes, count: int, start: int, end: int) -> int:
 
 
 def _renderer(screen: Screen, data: bytes, pen: Style) -> Callable[[], list[Packed]]:
-    columns, limit, tabstops = screen.columns, screen.scrollback.limit, set(screen.tabstops)
+    columns, lines, limit, tabstops = screen.columns, screen.lines, screen.scrollback.limit, set(screen.tabstops)
 
     def render() -> list[Packed]:
-        scratch = Screen(columns, 1, limit)
+        # Two rows, since erasing can undo the wrap of the row above.
+        scratch = Screen(columns, min(lines, 2), limit)
         scratch.tabstops = tabstops
         scratch.set_pen(pen)
-        scratch.rows[0] = filled(columns, scratch.blank)
+        scratch.y = scratch.bottom
+        scratch.rows = [GHOST] * scratch.bottom + [filled(columns, scratch.blank)]
         stream = Stream(scratch)
         stream.feed_bytes(data)
+        for line in scratch.rows[:-1]:
+            scratch.leave(line)
         return scratch.scrollback.rows()
 
     return render

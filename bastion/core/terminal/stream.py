@@ -1,6 +1,6 @@
 """The parser: bytes in, calls on a screen out; it can stop and go on at any byte.
 
-Never draws and never waits. Theory of operation: bytes become text (invalid ones U+FFFD), text is split by
+Never draws and never waits. Theory of operation: bytes become text (invalid ones are dropped), text is split by
 one regular expression into what is printed and what controls, each control is looked up by its text, and
 only what is left unfinished at the end of the data is kept: in `_tail` the start of a sequence, in
 `_string` that the body of an OSC, DCS, APC, PM or SOS is being passed over, in `_skipping` that a CSI
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from operator import length_hint
 from typing import Final
 
 import pyte
@@ -21,10 +22,10 @@ from bastion.core.terminal.strings import STARTS, STRING_MAX, finish
 from bastion.core.terminal.widths import width
 
 _TOKEN: Final = re.compile(
-    r"([\x00-\x1f\x7f-\x9f]"  # every control starts with one of these: a class first lets the engine race
+    r"([\x00-\x1f\x7f]"  # every control starts with one of these: a class first lets the engine race
     r"(?:(?<=\x1b)(?:"
     r"\[[\d;:]{0,200}(?:m(?:\x1b\[[\d;:]{0,64}m){0,8}"
-    rf"|[^@-~\x1b\x18\x1a\x80-\x9f]{{0,{CSI_MAX}}}[@-~]?)"
+    rf"|[^@-~\x1b\x18\x1a]{{0,{CSI_MAX}}}[@-~]?)"
     r"|\][^\x07\x18\x1a\x1b]*(?:\x07|\x1b\\)?"
     r"|[PX^_][^\x18\x1a\x1b]*(?:\x1b\\)?"
     r"|[\x00-\x17\x19\x1c-\x2f\x7f]{0,16}[0-~]?"
@@ -33,7 +34,9 @@ _TOKEN: Final = re.compile(
 _split: Final = _TOKEN.split
 _OSC_END: Final = re.compile(r"[\x07\x18\x1a\x1b]")
 _STRING_END: Final = re.compile(r"[\x18\x1a\x1b]")
-_CSI_END: Final = re.compile(r"[@-~\x1b\x18\x1a\x80-\x9f]")
+_CSI_END: Final = re.compile(r"[@-~\x1b\x18\x1a]")
+_C1: Final = re.compile(r"[\x80-\x9f]")
+_C1_MEANING: Final = {code: "\x1b" + chr(code - 0x40) for code in range(0x80, 0xA0)}
 ENDLESS: Final = 1 << 60
 
 
@@ -46,7 +49,7 @@ class Stream(pyte.Stream):
 
     def reset(self) -> None:
         """Forget what was unfinished."""
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
         self._tail = ""
         self._string = ""  # the kind of string we are in, "" for none
         self._body = ""
@@ -94,6 +97,8 @@ class Stream(pyte.Stream):
         self._run("", effort)
 
     def _run(self, text: str, effort: int) -> None:
+        if not text.isascii() and _C1.search(text):
+            text = text.translate(_C1_MEANING)
         if self._held:
             text, self._held = self._held + text, ""
         if self._string:
@@ -108,80 +113,78 @@ class Stream(pyte.Stream):
     def _parse(self, data: str, effort: int) -> str:
         """Parse text; return what must be looked at anew, since it was not split rightly."""
         screen = self.screen
-        draw = screen.draw
+        draw, put = screen.draw, screen.put
         known = screen.transitions
         pieces = _split(data)
-        final = len(pieces) - 1
-        tail = ""
-        if not pieces[final] and final:
-            token = pieces[final - 1]
-            if token[1:2] in STARTS and token[0] == "\x1b" and len(token) > 1:
-                if not self._ended(token):
-                    self._string, self._body = token[1], token[2 : 2 + STRING_MAX]
-                    tail = token
-            elif unfinished(token):
-                tail = token
-                if len(token) <= CSI_MAX:
-                    self._tail = token
-                else:
-                    self._skipping = True
-            if tail:
-                final -= 2
-        at = 0
-        while at < final:
-            text = pieces[at]
+        final = pieces.pop()
+        tail = "" if final or not pieces else self._keep_tail(pieces[-1])
+        if tail:
+            pieces.pop()
+            final = pieces.pop()
+        rest = iter(pieces)
+        for text, token in zip(rest, rest, strict=True):
             if text:
-                draw(text)
-            token = pieces[at + 1]
-            at += 2
-            step = known.get(token)
-            if step is not None:
-                screen.pen, known = step
+                if screen.plain and text.isascii():
+                    put(text)
+                else:
+                    draw(text)
+            if token in known:
+                screen.pen, known = known[token]
                 screen.transitions = known
                 continue
-            call, arguments = ACTIONS[token]
-            spent = call(screen, *arguments)
+            call, one, two, more = ACTIONS[token]
+            # Calls with few arguments, spelled out, take half the time of unpacking them.
+            if two is not None:
+                spent = call(screen, one, two, *more) if more else call(screen, one, two)
+            elif one is not None:
+                spent = call(screen, one)
+            else:
+                spent = call(screen)
             known = screen.transitions
             if spent is None:
                 if call is repeat:
-                    self._repeat(text or (self.last if at == 2 else ""), *arguments)  # noqa: PLR2004
+                    at_start = length_hint(rest) == len(pieces) - 2
+                    self._repeat(text or (self.last if at_start else ""), one or 1)
                 elif call is overlong:
                     act_within(screen, token)
+                    self._forget_tail()
                     self._skipping = True
-                    return self._resume(pieces, at)
+                    return self._pass_sequence("".join(rest) + final + tail)
             else:
                 effort -= spent
                 if effort <= 0:
-                    self._hold(pieces, at)
+                    self._forget_tail()
+                    self._held = "".join(rest) + final + tail
                     return ""
-        text = pieces[final]
-        if text:
-            draw(text)
-            self.last = text[-1]
-        elif final or not tail:
+        if final:
+            draw(final)
+            self.last = final[-1]
+        elif pieces or not tail:
             self.last = ""
         if self._skipping:
             act_within(screen, tail)
         return ""
 
-    @staticmethod
-    def _ended(token: str) -> bool:
-        return token.endswith("\x1b\\") or (token[1] == "]" and token.endswith("\x07"))
+    def _keep_tail(self, token: str) -> str:
+        """Remember the last control of the data if it is only a beginning; return it then, else nothing."""
+        if token[0] == "\x1b" and token[1:2] in STARTS:
+            if token.endswith("\x1b\\") or (token[1] == "]" and token.endswith("\x07")):
+                return ""
+            self._string, self._body = token[1], token[2 : 2 + STRING_MAX]
+        elif not unfinished(token):
+            return ""
+        elif len(token) <= CSI_MAX:
+            self._tail = token
+        else:
+            self._skipping = True
+        return token
 
-    def _hold(self, pieces: list[str], at: int) -> None:
-        """Keep what is left of the pieces for later."""
-        self._tail = self._string = self._body = ""
+    def _forget_tail(self) -> None:
+        """Undo `_keep_tail`: what it saw will be looked at again."""
+        self._tail = self._string = self._body = self.last = ""
         self._skipping = False
-        self.last = ""
-        self._held = "".join(pieces[at:])
 
-    def _resume(self, pieces: list[str], at: int) -> str:
-        """Go on after a sequence that was cut for being too long."""
-        self._tail = self._string = self._body = ""
-        self.last = ""
-        return self._pass_sequence("".join(pieces[at:]))
-
-    def _repeat(self, text: str, count: int = 1, *_: int) -> None:
+    def _repeat(self, text: str, count: int) -> None:
         for char in reversed(text):
             if width(char) > 0:
                 self.screen.repeat(char, count)

@@ -23,6 +23,9 @@ EFFORT: Final = 8192
 """Rows that one slice may touch in great moves (clearing, filling, scrolling) before it ends early."""
 SKIP_FROM: Final = 32_768
 """Waiting bytes from which looking for what only scrolls by pays."""
+STEP: Final = 2048
+LINES_KEPT: Final = 20_000
+"""Lines kept for search until somebody drains them."""
 COLUMNS_MAX: Final = 1000
 LINES_MAX: Final = 500
 CELLS_MAX: Final = 200_000
@@ -55,13 +58,20 @@ class Modes(NamedTuple):
 class Terminal:
     """Everything one session's terminal needs. Sizes are in cells, positions from 0."""
 
-    def __init__(self, columns: int, lines: int, *, history: int = 1000) -> None:
+    def __init__(self, columns: int, lines: int, *, history: int = 1000, searchable: bool = False) -> None:
         columns, lines = clamp(columns, lines)
         self.screen = Screen(columns, lines, history)
         self.stream = Stream(self.screen)
         self.faults = 0
         self._waiting: deque[bytes | tuple[int, int]] = deque()
         self._backlog = 0
+        self._look_again = 0  # the offset from which skipping is tried anew
+        self.offset = 0  # bytes parsed so far
+        self.lines_lost = 0  # of `drain_lines`, when nobody drained them in time
+        self._left: deque[tuple[int, str]] = deque(maxlen=LINES_KEPT)
+        self._drained: list[str] = []
+        if searchable:
+            self.screen.left_text = []
 
     # -- in ---------------------------------------------------------------------------------------
 
@@ -95,10 +105,14 @@ class Terminal:
         if self.stream.busy:
             self._guard(lambda: self.stream.go_on(EFFORT))
             return 0
-        if self._backlog >= SKIP_FROM:
-            skipped = self._skip()
-            if skipped:
-                return skipped
+        if self._backlog >= SKIP_FROM and self.offset >= self._look_again:
+            if possible(self.screen, self.stream):
+                skipped = self._skip()
+                if skipped:
+                    return skipped
+                self._look_again = self.offset + SLICE
+            else:
+                limit = min(limit, STEP)  # once the cursor is at the bottom it may be
         waiting = self._waiting
         taken = 0
         while waiting and taken < limit:
@@ -119,8 +133,6 @@ class Terminal:
 
     def _skip(self) -> int:
         """Pass over what can be passed over of the waiting bytes; return how many."""
-        if not possible(self.screen, self.stream):
-            return 0
         waiting = self._waiting
         parts: list[bytes] = []
         size = 0
@@ -138,6 +150,9 @@ class Terminal:
         if taken < size:
             waiting.appendleft(window[taken:])
         self._backlog -= taken
+        self.offset += taken
+        if self.screen.left_text:
+            self._collect()
         return taken
 
     def catch_up(self) -> None:
@@ -159,6 +174,16 @@ class Terminal:
             self.stream.feed_bytes(data, EFFORT)
         except Exception:  # noqa: BLE001 - whatever an endpoint's bytes broke, it is this screen alone
             self._fault()
+        self.offset += len(data)
+        if self.screen.left_text:
+            self._collect()
+
+    def _collect(self) -> None:
+        """Take over the lines that left the screen, with the offset after which they were gone."""
+        lines, self.screen.left_text = self.screen.left_text or [], []
+        lost = len(self._left) + len(lines) - LINES_KEPT
+        self.lines_lost += max(0, lost)
+        self._left.extend((self.offset, line) for line in lines)
 
     def _finish(self) -> None:
         while self.stream.busy:
@@ -237,6 +262,26 @@ class Terminal:
     def alternate(self) -> bool:
         """Return whether the alternate screen is shown."""
         return self.screen.on_alternate
+
+    def drain_lines(self) -> list[tuple[int, str]]:
+        """Return the lines that left the screen or changed on it since the last call, for search.
+
+        Each comes with the offset of parsed bytes by which it was there. Only a searchable terminal has them.
+        A row that changes twice between calls is told once.
+        """
+        if self.screen.left_text is None:
+            return []
+        lines = list(self._left)
+        self._left.clear()
+        now = [line.text() for line in self.screen.rows]
+        before = self._drained
+        lines += [
+            (self.offset, text)
+            for at, text in enumerate(now)
+            if text and (at >= len(before) or before[at] != text) and text not in before
+        ]
+        self._drained = now
+        return lines
 
     def scrollback(self, count: int | None = None) -> list[Row]:
         """Return the newest rows that left the main screen, oldest first, each as wide as it was."""

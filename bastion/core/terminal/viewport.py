@@ -41,8 +41,11 @@ class Viewport:
 
     def panned(self, grid: Grid, right: int, down: int) -> Viewport:
         """Return the window moved by that many cells, stopping at the picture's edges."""
-        return replace(self, left=self.left + right, top=self.top + down, follow=False)._within(
-            grid
+        return replace(
+            self,
+            left=max(min(self.left + right, grid.columns - self.columns), 0),
+            top=max(min(self.top + down, len(grid.rows) - self.height), 0),
+            follow=False,
         )
 
     def following(self) -> Viewport:
@@ -54,7 +57,8 @@ class Viewport:
 
         Sideways it jumps by a third of its width, for each such move redraws every row.
         """
-        here = self._within(grid)
+        kept = self.panned(grid, 0, 0)
+        here = self if kept.place == self.place else replace(kept, follow=self.follow)
         if not here.follow:
             return here
         x, y = grid.cursor
@@ -69,13 +73,13 @@ class Viewport:
             top = y - edge
         elif y > top + height - 1 - edge:
             top = y - height + 1 + edge
-        moved = (left, top) != (here.left, here.top)
-        return replace(here, left=left, top=top)._within(grid) if moved else here
+        moved = here.panned(grid, left - here.left, top - here.top)
+        return here if moved.place == here.place else replace(moved, follow=True)
 
-    def _within(self, grid: Grid) -> Viewport:
-        left = max(min(self.left, grid.columns - self.columns), 0)
-        top = max(min(self.top, len(grid.rows) - self.height), 0)
-        return self if (left, top) == (self.left, self.top) else replace(self, left=left, top=top)
+    @property
+    def place(self) -> tuple[int, int]:
+        """The picture's cell at the top left."""
+        return self.left, self.top
 
     def cropped(self, grid: Grid) -> bool:
         """Whether the picture is larger than the window."""
@@ -91,10 +95,8 @@ def view(grid: Grid, viewport: Viewport, status: Row | None = None) -> Grid:
     columns, height = viewport.columns, viewport.height
     left, top = viewport.left, viewport.top
     shown = grid.rows[top : top + height]
-    if left or grid.columns != columns:
-        rows = [_cut(row, left, columns) for row in shown]
-    else:
-        rows = list(shown)
+    fits = left == 0 and grid.columns == columns
+    rows = list(shown) if fits else [_cut(row, left, columns) for row in shown]
     if len(rows) < height:
         rows.append(_lower_edge(grid.columns - left, columns))
         rows.extend([blank_row(columns)] * (height - len(rows)))

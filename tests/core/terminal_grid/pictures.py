@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from random import Random
+from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from bastion.core.terminal.grid import Grid, Row, blank_row
 from bastion.core.terminal.style import PLAIN, RGB, Style, style
 from bastion.core.text import char_width
+
+if TYPE_CHECKING:
+    from random import Random
 
 FUZZ = float(os.environ.get("BASTION_FUZZ", "1"))
 COLOURED = (
@@ -67,12 +70,7 @@ def random_grid(
     random: Random, columns: int, lines: int, looks: tuple[Style, ...] = (PLAIN, *COLOURED),
     strange: float = 0.1,
 ) -> Grid:  # fmt: skip
-    rows = tuple(
-        blank_row(columns)
-        if random.random() < 0.25
-        else random_row(random, columns, looks, strange)
-        for _ in range(lines)
-    )
+    rows = tuple(blank_row(columns) if random.random() < 0.25 else random_row(random, columns, looks, strange) for _ in range(lines))
     return Grid(
         columns,
         rows,

@@ -72,9 +72,7 @@ class StrictTerminal:
                 self._csi(match["private"], match["numbers"], match["final"])
 
     def grid(self) -> Grid:
-        rows = tuple(
-            Row(tuple(c for c, _ in line), tuple(s for _, s in line)) for line in self.cells
-        )
+        rows = tuple(Row(tuple(c for c, _ in line), tuple(s for _, s in line)) for line in self.cells)
         return Grid(self.columns, rows, (self.x, self.y), self.visible, self.shape, self.title)
 
     def _place(self) -> None:
@@ -108,11 +106,9 @@ class StrictTerminal:
             raise Unexpected("scrolling with a coloured pen")
         blank = [[(" ", PLAIN)] * self.columns]
         region = self.cells[self.top : self.bottom + 1]
-        self.cells[self.top : self.bottom + 1] = (
-            region[1:] + blank if by > 0 else blank + region[:-1]
-        )
+        self.cells[self.top : self.bottom + 1] = region[1:] + blank if by > 0 else blank + region[:-1]
 
-    def _csi(self, private: str, body: str, final: str) -> None:  # noqa: C901, PLR0912
+    def _csi(self, private: str, body: str, final: str) -> None:
         if final == "m" and not private:
             self._sgr(body)
             return

@@ -46,7 +46,10 @@ def test_an_unknown_terminal_is_promised_nothing_but_a_cursor() -> None:
     caps = Caps.of("who-knows")
     assert caps == Caps()
     assert caps.full_screen
-    assert not (caps.synchronized or caps.scroll_region or caps.rep or caps.alternate)
+    assert not (caps.synchronized)
+    assert not (caps.scroll_region)
+    assert not (caps.rep)
+    assert not (caps.alternate)
     assert not caps.wraps_late
 
 

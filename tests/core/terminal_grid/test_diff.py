@@ -78,9 +78,7 @@ def undisputed(shown: Grid, grid: Grid) -> Grid:
         chars = list(row.chars)
         for x, cell in enumerate(source.chars):
             if cell and not glyph(cell).sure:
-                chars[x : x + 1 + (source.chars[x + 1 : x + 2] == ("",))] = "?" * (
-                    1 + (source.chars[x + 1 : x + 2] == ("",))
-                )
+                chars[x : x + 1 + (source.chars[x + 1 : x + 2] == ("",))] = "?" * (1 + (source.chars[x + 1 : x + 2] == ("",)))
         rows.append(Row(tuple(chars), row.styles))
     return replace(shown, rows=tuple(rows))
 
@@ -102,9 +100,7 @@ def same(terminal: StrictTerminal, grid: Grid, caps: Caps) -> None:
 
 @examples(500)
 @given(seeds, sizes, st.sampled_from(KINDS), st.booleans())
-def test_any_picture_becomes_any_other_on_every_kind_of_terminal(
-    seed: int, size: tuple[int, int], caps: Caps, joins: bool
-) -> None:
+def test_any_picture_becomes_any_other_on_every_kind_of_terminal(seed: int, size: tuple[int, int], caps: Caps, joins: bool) -> None:
     random = Random(seed)
     columns, lines = size
     first, second = (random_grid(random, columns, lines, LOOKS, 0.2) for _ in range(2))
@@ -119,9 +115,7 @@ def test_any_picture_becomes_any_other_on_every_kind_of_terminal(
 
 @examples(500)
 @given(seeds, sizes, st.sampled_from(KINDS), st.booleans())
-def test_a_history_of_edits_scrolls_and_clears_never_drifts(
-    seed: int, size: tuple[int, int], caps: Caps, joins: bool
-) -> None:
+def test_a_history_of_edits_scrolls_and_clears_never_drifts(seed: int, size: tuple[int, int], caps: Caps, joins: bool) -> None:
     random = Random(seed)
     columns, lines = size
     now = random_grid(random, columns, lines, LOOKS, 0.1)
@@ -144,11 +138,7 @@ def test_pyte_shows_the_same_text_and_colours(seed: int) -> None:
     stream = pyte.Stream(screen)
     now = None
     for _ in range(3):
-        after = (
-            random_grid(random, 30, 8, looks, 0.0)
-            if now is None
-            else changed(random, now, looks, 0.0)
-        )
+        after = random_grid(random, 30, 8, looks, 0.0) if now is None else changed(random, now, looks, 0.0)
         stream.feed(diff(now, after, caps).decode())
         assert screen.display == ["".join(row.chars) for row in after.rows]
         for y, row in enumerate(after.rows):
@@ -174,6 +164,38 @@ def test_no_cell_text_whatever_makes_the_terminal_act(cells: list[str], seed: in
         assert not any("\x80" <= c <= "\x9f" or c in "\u202e\u2066\u200f" for c in text)
         if not caps.unicode:
             assert text.isascii()
+
+
+@examples(150)
+@given(seeds, sizes)
+def test_a_terminal_without_unicode_gets_ascii_of_the_same_widths(seed: int, size: tuple[int, int]) -> None:
+    random = Random(seed)
+    caps = Caps.of("vt100")
+    now = random_grid(random, *size, LOOKS, 0.3)
+    terminal = StrictTerminal(*size)
+    terminal.feed(diff(None, now, caps))
+    for _ in range(3):
+        after = changed(random, now, LOOKS, 0.3)
+        sent = diff(now, after, caps)
+        assert sent.isascii()
+        terminal.feed(sent)
+        assert terminal.grid().cursor == after.cursor
+        for got, want in zip(terminal.grid().rows, after.rows, strict=True):
+            for x, cell in enumerate(want.chars):
+                if cell.isascii() and cell and not want.styles[x].flags & 32:
+                    assert got.chars[x] == cell
+        now = after
+
+
+def test_a_cursor_counted_past_the_last_column_is_taken_as_on_it() -> None:
+    before = replace(blank(5, 2), cursor=(5, 0))
+    canvas = Canvas(5, 2)
+    canvas.text(3, 0, "x")
+    terminal = StrictTerminal(5, 2)
+    terminal.x = 4
+    terminal.feed(diff(before, canvas.frame((5, 1)), XTERM))
+    assert terminal.grid().rows[0].chars[3] == "x"
+    assert (terminal.x, terminal.y) == (4, 1)
 
 
 def test_a_typed_letter_costs_one_byte() -> None:
@@ -260,6 +282,35 @@ def test_characters_of_disputed_width_are_followed_by_an_absolute_place() -> Non
     row = Row(("👩\u200d💻", "", "x", " "), (PLAIN,) * 4)
     sent = diff(blank(4, 1), Grid(4, (row,), (3, 0)), XTERM).decode()
     assert "👩\u200d💻\x1b[1;3Hx" in sent
+
+
+def test_a_change_of_a_right_half_alone_writes_the_whole_character() -> None:
+    wide = ("漢", "", "x")
+    before = Grid(3, (Row(wide, (PLAIN,) * 3),))
+    after = Grid(3, (Row(wide, (PLAIN, style(1), PLAIN)),), (2, 0))
+    terminal = StrictTerminal(3, 1)
+    terminal.show(before)
+    terminal.feed(diff(before, after, XTERM))
+    assert terminal.grid().rows[0].chars == wide
+
+
+def test_a_picture_of_ten_thousand_styles_gets_rougher_but_says_the_same() -> None:
+    random = Random(8)
+
+    def rainbow() -> Grid:
+        looks = [tuple(style(RGB | random.randrange(1 << 24), RGB | random.randrange(1 << 24), 1) for _ in range(200)) for _ in range(50)]
+        return Grid(200, tuple(Row(tuple(random.choices("abc", k=200)), s) for s in looks))
+
+    caps = replace(XTERM, colors=TRUE_COLOR)
+    terminal, before = StrictTerminal(200, 50), None
+    for after in (rainbow(), rainbow()):
+        sent = diff(before, after, caps)
+        assert len(sent) < 250_000  # exact, it would be 350,000
+        terminal.feed(sent)
+        assert [row.chars for row in terminal.grid().rows] == [row.chars for row in after.rows]
+        assert terminal.grid().rows[0].styles == after.rows[0].styles
+        assert terminal.pen is PLAIN
+        before = after
 
 
 def test_a_wide_character_in_the_last_column_never_wraps() -> None:

@@ -10,10 +10,9 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +23,10 @@ from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.style import PLAIN, RGB, Style, style
 from tests.core.terminal_grid.pictures import FUZZ, changed, random_grid
 from tests.core.terminal_grid.strict import StrictTerminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 COLUMNS, LINES = 60, 15
 LOOKS = (
@@ -68,9 +71,7 @@ class Tmux:
 
     def _tmux(self, *words: str) -> str:
         command = ["tmux", "-u", "-S", self._socket, *words]
-        return subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=20
-        ).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
 
     def write(self, data: bytes) -> None:
         self._orders.write(b"%d\n" % len(data) + data)
@@ -96,9 +97,7 @@ class Tmux:
     def close(self) -> None:
         self._orders.close()
         os.close(self._done)
-        subprocess.run(
-            ["tmux", "-S", self._socket, "kill-server"], check=False, capture_output=True
-        )
+        subprocess.run(["tmux", "-S", self._socket, "kill-server"], check=False, capture_output=True)
 
 
 @pytest.fixture
@@ -126,11 +125,7 @@ def test_tmux_shows_random_pictures_and_their_changes_exactly(tmux: Tmux) -> Non
     tmux.write(enter(caps))
     for turn in range(int(25 * FUZZ)):
         fresh = now is None or turn % 8 == 7
-        after = (
-            random_grid(random, COLUMNS, LINES, LOOKS, 0.0)
-            if fresh or now is None
-            else changed(random, now, LOOKS, 0.0)
-        )
+        after = random_grid(random, COLUMNS, LINES, LOOKS, 0.0) if fresh or now is None else changed(random, now, LOOKS, 0.0)
         tmux.write(diff(now, after, caps))
         shown = tmux.grid()
         for y, (got, want) in enumerate(zip(shown.rows, after.rows, strict=True)):

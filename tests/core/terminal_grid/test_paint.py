@@ -67,9 +67,7 @@ def test_a_line_fills_its_row() -> None:
 
 @examples(200)
 @given(st.text(max_size=30), st.integers(-5, 15), st.integers(0, 14), st.integers(1, 12))
-def test_any_text_at_any_place_keeps_every_row_whole(
-    text: str, x: int, width: int, columns: int
-) -> None:
+def test_any_text_at_any_place_keeps_every_row_whole(text: str, x: int, width: int, columns: int) -> None:
     canvas = Canvas(columns, 1)
     canvas.text(0, 0, "漢" * 6)
     canvas.text(x, 0, text, width=width)

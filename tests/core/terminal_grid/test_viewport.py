@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
-from bastion.core.terminal.grid import Grid
 from bastion.core.terminal.paint import Canvas, line
 from bastion.core.terminal.viewport import Viewport, view
 from tests.core.terminal_grid.pictures import examples, random_grid, seeds
 from tests.core.terminal_grid.strict import StrictTerminal
+
+if TYPE_CHECKING:
+    from bastion.core.terminal.grid import Grid
 
 
 def text_of(grid: Grid) -> list[str]:
@@ -45,9 +48,7 @@ def test_a_small_window_shows_the_cursor_at_the_bottom_right() -> None:
 
 @examples(150)
 @given(seeds, st.integers(1, 90), st.integers(1, 30), st.booleans())
-def test_a_following_window_always_shows_the_cursor(
-    seed: int, columns: int, lines: int, status: bool
-) -> None:
+def test_a_following_window_always_shows_the_cursor(seed: int, columns: int, lines: int, status: bool) -> None:
     random = Random(seed)
     grid = numbered(60, 20)
     window = Viewport(columns, lines, status=status)
@@ -96,9 +97,7 @@ def test_the_status_line_takes_the_last_line_and_never_the_only_one() -> None:
 
 @examples(150)
 @given(seeds, st.integers(1, 50), st.integers(1, 12), st.integers(0, 20), st.integers(0, 6))
-def test_no_window_cuts_a_wide_character_in_half_on_the_screen(
-    seed: int, columns: int, lines: int, right: int, down: int
-) -> None:
+def test_no_window_cuts_a_wide_character_in_half_on_the_screen(seed: int, columns: int, lines: int, right: int, down: int) -> None:
     grid = random_grid(Random(seed), 40, 10, strange=0.5)
     window = Viewport(columns, lines).panned(grid, right, down)
     shown = view(grid, window)

@@ -1,0 +1,337 @@
+"""The composition root: joins core, services, doors and backends. The only module that knows them all.
+
+`open_house` builds everything that does not listen; `serve` adds the doors; the host's program uses either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import asyncssh  # noqa: F401 - imported before the clock starts to matter; the doors use it
+
+from bastion.backends.dialer import EndpointDialer
+from bastion.backends.dialer.link import Link, forget_address, write_address
+from bastion.backends.dialer.ssh import SshDialer
+from bastion.backends.policies import PolicyFolder, load_policy
+from bastion.backends.recordings import RecordingFolder
+from bastion.backends.store import Store, open_store
+from bastion.backends.store.ids import RandomIds
+from bastion.backends.vault import AesVault, Ed25519Signer
+from bastion.backends.vault.keys import Keys
+from bastion.core.access.decide import decide
+from bastion.core.access.decision import Decision
+from bastion.core.audit.event import AuditEvent
+from bastion.core.errors import Missing, Unavailable
+from bastion.core.identity import Identity
+from bastion.frontends.commands.desk import Desk
+from bastion.frontends.commands.gate import run as run_command
+from bastion.frontends.commands.host_local import own_version
+from bastion.frontends.ssh.listener import SshDoor
+from bastion.services.auditor import Auditor
+from bastion.services.connect import Connect
+from bastion.services.connect import Limits as SessionLimits
+from bastion.services.control import Control
+from bastion.services.gatekeeper import Gatekeeper
+from bastion.services.inventory import Inventory
+from bastion.services.live.actor import World
+from bastion.services.live.registry import Live
+from bastion.services.login import Login
+from bastion.services.people import People
+from bastion.services.policies import Policies, Reload
+from bastion.services.recorder import Recorder
+from bastion.services.replay import Replay
+from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, VAULT_KEY, Caller, Report, Setup, check_home, make_home
+from bastion.services.tasks import spawn
+from bastion.settings import Settings, as_toml, shipped_policies
+
+AUDIT_KEY: Final = "audit.key"
+LOCK_FILE: Final = "serving.lock"
+_log = logging.getLogger("bastion")
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything but the doors."""
+
+    settings: Settings
+    clock: SystemClock
+    store: Store
+    auditor: Auditor
+    policies: Policies
+    recorder: Recorder
+    live: Live
+    control: Control
+    login: Login
+    desk: Desk
+
+
+@contextlib.contextmanager
+def _the_only_one(home: Path) -> Any:
+    """Hold the home's lock: one process at a time owns its audit log and recordings."""
+    handle = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Unavailable("home.busy", f"Another bastion works on {home}. Stop it first, or use another --home.") from error
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """Build the services on the home's files. Raises `Misconfigured` or `Unavailable`."""
+    check_home(settings.home)
+    clock = SystemClock()
+    ids = RandomIds()
+    vault = AesVault.load(settings.path(VAULT_KEY))
+    signer = Ed25519Signer.create(settings.path(AUDIT_KEY))
+    source = PolicyFolder(settings.policies)
+    policies = await Policies.start(source)
+    with _the_only_one(settings.home):
+        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
+        try:
+            async with Auditor(store.audit, clock) as auditor:
+                recordings = RecordingFolder(str(settings.recordings))
+                recorder = Recorder(
+                    recordings,
+                    clock,
+                    auditor.record,
+                    low_water_bytes=settings.recording.free_bytes,
+                    low_water_share=settings.recording.free_share,
+                )
+                gatekeeper = Gatekeeper(policies, source, clock)
+                dialer = EndpointDialer(SshDialer(), str(settings.home))
+                live = Live()
+                control = Control(live, gatekeeper, auditor, clock)
+                connect = Connect(
+                    World(clock, dialer, auditor, store.sessions),
+                    gatekeeper,
+                    store.endpoints,
+                    store.credentials,
+                    vault,
+                    store.preferences,
+                    recorder,
+                    live,
+                    ids.session_id,
+                    SessionLimits(settings.sessions.per_user, settings.sessions.per_node),
+                    settings.node,
+                )
+                keys = Keys()
+                people = People(store.users, auditor, clock, ids.new_id, gatekeeper.roles)
+                inventory = Inventory(store.endpoints, store.credentials, vault, dialer, keys, auditor, clock, ids.new_id)
+                desk = Desk(
+                    clock=clock,
+                    policies=gatekeeper,
+                    auditor=auditor,
+                    audit=store.audit,
+                    people=people,
+                    inventory=inventory,
+                    sessions=store.sessions,
+                    preferences=store.preferences,
+                    live=live,
+                    control=control,
+                    connect=connect,
+                    replay=Replay(recordings, clock),
+                    version=own_version(),
+                )
+                login = Login(store.users, auditor, clock)
+                yield House(settings, clock, store, auditor, policies, recorder, live, control, login, desk)
+        finally:
+            await store.close()
+
+
+class Host:
+    """What the host's program may ask for (the protocol `frontends.commands.host.Host`)."""
+
+    async def serve(self, settings: Settings, ready: Callable[[str], None]) -> int:
+        """Listen until SIGTERM or SIGINT; SIGHUP reads the policy again."""
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        logging.getLogger("asyncssh").setLevel(logging.WARNING)
+        async with open_house(settings) as house:
+            await _recover(house)
+            door = SshDoor(house.login, partial(run_command, house.desk), house.auditor, house.clock)
+            await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), _wire_limits(settings))
+            write_address(settings.home, settings.ssh.host, door.port)
+            tasks = [spawn("recorder", house.recorder.run()), spawn("policies", house.policies.watch()), spawn("collector", _collect())]
+            house.policies.on_reload(partial(_tell_reload, house))
+            house.auditor.record(AuditEvent("node.started", house.clock.now(), subject=settings.node))
+            _settle()
+            host = f"[{settings.ssh.host}]" if ":" in settings.ssh.host else settings.ssh.host
+            ready(f"ready ssh={host}:{door.port} web=off")
+            try:
+                await _asked_to_stop(house)
+            finally:
+                forget_address(settings.home)
+                await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
+                house.recorder.stop()
+                for task in tasks[1:]:
+                    task.cancel()
+                await tasks[0]
+                house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
+        return 0
+
+    async def initialise(self, settings: Settings, report: Report, *, admin: tuple[str, Sequence[str]] | None, demo: Caller | None) -> None:
+        """Make home, keys, database and accounts where they are missing."""
+        keys = Keys()
+        make_home(settings.home, as_toml(), keys, shipped_policies(), report)
+        async with open_house(settings) as house:
+            setup = Setup(settings.home, house.desk.people, house.desk.inventory, keys)
+            await setup.operator(report)
+            if admin is not None:
+                await setup.admin(admin[0], admin[1], report)
+            if demo is not None:
+                await setup.demo(demo, report)
+
+    async def migrate(self, settings: Settings) -> str:
+        """Bring the database to this version."""
+        with _the_only_one(settings.home):
+            store = await open_store(settings.database, node=settings.node)
+            await store.close()
+        return f"{settings.database} is at this version."
+
+    def check_policies(self, folder: Path) -> Sequence[object]:
+        """Return warnings; raises `Misconfigured`."""
+        return load_policy(folder)[1]
+
+    def test_policies(self, folder: Path) -> Sequence[str]:
+        """Run the cases kept beside the policies."""
+        from bastion.backends.policies.cases import run_folder  # noqa: PLC0415 - only this command needs it
+
+        return run_folder(folder)
+
+    async def explain(  # noqa: PLR0913 - a question has these parts
+        self, settings: Settings, user: str, endpoint: str | None, action: str, at: float | None, source: str
+    ) -> tuple[Decision, float]:
+        """Decide as files and database have it, without a server."""
+        policy, _ = load_policy(settings.policies)
+        store = await open_store(settings.database, node=settings.node)
+        try:
+            found = await store.users.get(user)
+            if found is None:
+                raise Missing("user.missing", f"There is no user {user[:64]!a}.")
+            place = await store.endpoints.get(endpoint) if endpoint else None
+            if endpoint and place is None:
+                raise Missing("endpoint.missing", f"There is no endpoint {endpoint[:64]!a}.")
+        finally:
+            await store.close()
+        when = time.time() if at is None else at
+        return decide(policy, Identity(found.id, found.name, found.roles, source, ()), place, action, when), when
+
+    def verify_file(self, path: Path) -> str:
+        """Check a recording's file, without a server."""
+        from bastion.backends.recordings.check import check_file  # noqa: PLC0415 - only this command needs it
+
+        return check_file(path)
+
+    def link(self, settings: Settings) -> HostLink:
+        """Return the way to the running server, or to the files when none runs."""
+        return HostLink(settings)
+
+
+class HostLink:
+    """Runs a command at the running server; without one, here, on the same files."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001, PLR0913
+        """Run one command and return its exit code."""
+        settings = self._settings
+        check_home(settings.home)
+        link = Link(settings.home, OPERATOR, OPERATOR_KEY, f"{HOST_KEY}.pub")
+        try:
+            return asyncio.run(link.run(" ".join(argv), stdin, stdout, stderr, interactive=tty))
+        except Unavailable as error:
+            if error.code != "link.no_server" or tty:
+                raise
+        return asyncio.run(_run_here(settings, " ".join(argv), stdin, stdout, stderr))
+
+
+async def _run_here(settings: Settings, line: str, stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO) -> int:
+    from bastion.frontends.commands.host_console import HostConsole  # noqa: PLC0415 - only without a server
+
+    async with open_house(settings) as house:
+        user = await house.store.users.get(OPERATOR)
+        if user is None:
+            raise Unavailable("link.no_server", f"No bastion serves {settings.home}. Start it: bastion serve")
+        identity = Identity(user.id, user.name, user.roles, "host", ())
+        return await run_command(house.desk, HostConsole(identity, stdin, stdout, stderr), line.encode(errors="surrogateescape"))
+
+
+# ---------------------------------------------------------------- serving
+
+
+async def _recover(house: House) -> None:
+    """Close what a crash left open: recordings first, then the sessions' rows."""
+    closed = await house.recorder.recover()
+    for record in await house.store.sessions.orphans(house.settings.node):
+        await house.store.sessions.save(replace(record, state="closed", ended_at=house.clock.now(), reason="interrupted"))
+        house.auditor.record(
+            AuditEvent("session.interrupted", house.clock.now(), subject=record.endpoint, session=record.id, result="failed", reason="the bastion stopped")
+        )
+    if closed:
+        _log.warning("closed %d recordings that a crash had left open", len(closed))
+
+
+async def _asked_to_stop(house: House) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: spawn("reload", house.policies.reload()))
+    await stop.wait()
+
+
+def _tell_reload(house: House, report: Reload) -> None:
+    if report.refused is not None:
+        _log.error("the policy files are wrong, the last good policy stays: %s", report.refused.public)
+        house.auditor.record(AuditEvent("policy.refused", house.clock.now(), result="failed", reason=report.refused.public))
+    elif report.changed:
+        house.auditor.record(AuditEvent("policy.changed", house.clock.now(), reason=f"epoch {report.epoch}"))
+
+
+def _settle() -> None:
+    """Take what start-up made out of the collector's sight: a full collection costs 34-45 ms at 500 sessions."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 1000)
+
+
+async def _collect() -> None:
+    """Collect the young generations in small steps beside the work."""
+    while True:
+        await asyncio.sleep(30)
+        gc.collect(1)
+
+
+def _wire_limits(settings: Settings) -> Any:
+    from bastion.wire.limits import Limits  # noqa: PLC0415 - named like two others
+
+    wanted = settings.limits.model_dump()
+    return Limits(**{name: value for name, value in wanted.items() if name in Limits.__dataclass_fields__})

@@ -1,0 +1,276 @@
+"""SSH endpoints: one connection a session, the host key pinned, the secret unlocked late and forgotten early."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import asyncssh
+
+from bastion.core.access.decision import Grant
+from bastion.core.access.endpoint import Endpoint, HostKey, HostKeyVerdict, judge_host_key
+from bastion.core.errors import Unavailable
+from bastion.core.text import safe_text
+from bastion.core.values import Size
+from bastion.services.ports import ChannelRequest, EndpointChannel, EndpointEvents, Secret
+from bastion.wire.client import ClientConnection, connect
+from bastion.wire.limits import TerminalSize
+from bastion.wire.options import client_options
+from bastion.wire.sessions import ClientSession, Exit
+
+TIMEOUT: Final = 20.0
+SCANNED: Final = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
+
+
+class _Far(asyncssh.SSHClient):
+    """The client side of one connection: remembers the key that was presented, never accepts an unknown one."""
+
+    def __init__(self) -> None:
+        self.presented: asyncssh.SSHKey | None = None
+        self.password: str | None = None
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """Called only for keys that are not pinned: remember it and refuse."""
+        del host, addr, port
+        self.presented = key
+        return False
+
+    def kbdint_auth_requested(self) -> str | None:
+        """Many appliances ask for the password by keyboard-interactive."""
+        return "" if self.password is not None else None
+
+    def kbdint_challenge_received(self, name: str, instructions: str, lang: str, prompts: Any) -> Any:
+        """Answer one hidden prompt that asks for a password, and nothing else: endpoints are not trusted."""
+        del name, instructions, lang
+        if not prompts:
+            return []
+        password, self.password = self.password, None
+        if password is None or len(prompts) != 1 or prompts[0][1] or "assword" not in prompts[0][0]:
+            return None
+        return [password]
+
+
+class _Relay(ClientSession):
+    """One channel on an endpoint (implements EndpointChannel)."""
+
+    def __init__(self, events: EndpointEvents) -> None:
+        self._events = events
+        self._connection: ClientConnection | None = None
+        self._gone = False
+        self._how: Exit | None = None
+
+    def bind(self, connection: ClientConnection) -> None:
+        """Keep the connection that this channel is the only one of."""
+        self._connection = connection
+
+    def output_received(self, data: bytes, stderr: bool) -> None:  # noqa: FBT001 - the base class says so
+        """Output came."""
+        self._events.output(data, stderr=stderr)
+
+    def exited(self, result: Exit) -> None:
+        """The far program said how it ended."""
+        self._how = result
+
+    def closed(self, exc: Exception | None) -> None:
+        """The channel is gone: tell it once."""
+        if self._gone:
+            return
+        self._gone = True
+        how = self._how
+        if how is not None:
+            self._events.closed(how.status, how.signal or None, "")
+        elif exc is not None:
+            self._events.closed(None, None, f"The endpoint was lost: {safe_text(str(exc))[:200] or 'connection closed'}.")
+        else:
+            self._events.closed(0, None, "")
+        if self._connection is not None:
+            self._connection.close()
+
+    def eof(self) -> bool:
+        """The far side sends no more; our input may still be wanted."""
+        return True
+
+    def writable_changed(self, writable: bool) -> None:  # noqa: FBT001 - the base class says so
+        """More may be sent."""
+        if writable:
+            self._events.drained()
+
+
+class _Channel:
+    """What a session holds of a relay."""
+
+    def __init__(self, relay: _Relay, connection: ClientConnection) -> None:
+        self._relay = relay
+        self._connection = connection
+
+    def write(self, data: bytes) -> bool:
+        """Send bytes."""
+        self._relay.write(data)
+        return self._relay.writable
+
+    def write_eof(self) -> None:
+        """No more input."""
+        self._relay.write_eof()
+
+    def resize(self, size: Size) -> None:
+        """Change the PTY's size."""
+        self._relay.resize(TerminalSize(*size))
+
+    def signal(self, name: str) -> None:
+        """Send a signal or a break."""
+        channel = self._relay._channel  # noqa: SLF001 - our own subclass
+        if channel is None:
+            return
+        if name == "BREAK":
+            self._relay.channel.send_break(500)
+        else:
+            self._relay.channel.send_signal(name)
+
+    def pause(self) -> None:
+        """Stop reading."""
+        self._relay.pause_input()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._relay.resume_input()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.abort()
+
+
+class SshDialer:
+    """Dials SSH endpoints."""
+
+    async def dial(
+        self,
+        grant: Grant,
+        request: ChannelRequest,
+        events: EndpointEvents,
+        unlock: Callable[[], Awaitable[Secret | None]],
+    ) -> EndpointChannel:
+        """Open a channel. Raises `Unavailable` with one sentence for people."""
+        endpoint = grant.endpoint
+        if not endpoint.host_keys:
+            raise Unavailable(
+                "endpoint.host_key_unknown",
+                f"No host key is pinned for {endpoint.name}. An admin pins it: endpoint accept-key {endpoint.name}",
+            )
+        far = _Far()
+        options = await self._options(grant, far, unlock)
+        connection = await _connected(endpoint, far, options)
+        far.password = None
+        relay = _Relay(events)
+        try:
+            await connection.start_session(
+                lambda: relay,
+                command=request.command.decode("utf-8", "surrogateescape") if request.command is not None else None,
+                subsystem=request.subsystem or None,
+                term=request.term or None,
+                size=TerminalSize(*request.size),
+                env={key.encode(): value.encode() for key, value in request.environment},
+            )
+        except (asyncssh.Error, OSError) as error:
+            connection.abort()
+            raise Unavailable("endpoint.refused", f"{endpoint.name} opened no session: {safe_text(str(error))[:200]}.") from error
+        except BaseException:
+            connection.abort()
+            raise
+        relay.bind(connection)
+        return _Channel(relay, connection)
+
+    async def _options(self, grant: Grant, far: _Far, unlock: Callable[[], Awaitable[Secret | None]]) -> Any:
+        endpoint, login = grant.endpoint, grant.login
+        secret = await unlock()
+        keys: list[asyncssh.SSHKey] = []
+        password = None
+        if secret is not None:
+            if login.method == "key":
+                try:
+                    keys = [asyncssh.import_private_key(secret.reveal())]
+                except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+                    raise Unavailable("endpoint.credential", f"The stored key for {endpoint.name} cannot be read.") from error
+            else:
+                password = secret.reveal().decode()
+                far.password = password
+        pinned = [asyncssh.import_public_key(key.public) for key in endpoint.host_keys]
+        options = client_options(
+            login.name, known_hosts=(pinned, [], []), client_keys=keys, password=password, legacy=endpoint.legacy, login_timeout=TIMEOUT
+        )
+        wanted = {algorithm for key in pinned for algorithm in key.sig_algorithms}
+        options.server_host_key_algs = [name for name in options.server_host_key_algs if _encoded(name) in wanted] or list(
+            options.server_host_key_algs
+        )
+        return options
+
+    async def scan(self, host: str, port: int, timeout: float) -> Sequence[HostKey]:
+        """Return the host keys a machine presents, one of each kind; `Unavailable` when it presents none."""
+        found: list[HostKey] = []
+        failure = ""
+        for algorithm in SCANNED:
+            try:
+                async with asyncio.timeout(timeout):
+                    key = await asyncssh.get_server_host_key(
+                        host, port, server_host_key_algs=[algorithm], config=None, client_version="Bastion"
+                    )
+            except TimeoutError:
+                failure = f"no answer within {timeout:g} s"
+                break
+            except asyncssh.KeyExchangeFailed:
+                continue
+            except (OSError, asyncssh.Error) as error:
+                failure = _reason(error)
+                break
+            if key is not None:
+                public = key.export_public_key().decode().strip()
+                found.append(HostKey(key.get_algorithm(), " ".join(public.split()[:2]), key.get_fingerprint()))
+        if not found:
+            raise Unavailable("endpoint.unreachable", f"{host}:{port} presented no host key: {failure or 'none that we accept'}.")
+        return found
+
+
+def _encoded(name: object) -> bytes:
+    return name if isinstance(name, bytes) else str(name).encode()
+
+
+async def _connected(endpoint: Endpoint, far: _Far, options: Any) -> ClientConnection:
+    name = f"{endpoint.name} ({endpoint.address})"
+    try:
+        return await connect(endpoint.host, endpoint.port, lambda: far, options, timeout=TIMEOUT)
+    except TimeoutError as error:
+        raise Unavailable("endpoint.timeout", f"{name} did not answer within {TIMEOUT:g} s.") from error
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise _untrusted(endpoint, far) from error
+    except asyncssh.PermissionDenied as error:
+        raise Unavailable(
+            "endpoint.auth_failed", f"{name} refused the stored credential of its login. An admin can replace it.", str(error)
+        ) from error
+    except asyncssh.KeyExchangeFailed as error:
+        raise Unavailable(
+            "endpoint.algorithms", f"{name} offers only algorithms that are no longer safe: {safe_text(str(error))[:200]}", str(error)
+        ) from error
+    except (asyncssh.Error, OSError, ValueError) as error:
+        raise Unavailable("endpoint.unreachable", f"{name} cannot be reached: {_reason(error)}.", str(error)) from error
+
+
+def _untrusted(endpoint: Endpoint, far: _Far) -> Unavailable:
+    key = far.presented
+    if key is None:
+        return Unavailable("endpoint.host_key_changed", f"{endpoint.name} presented no host key that is pinned. It was not connected.")
+    public = " ".join(key.export_public_key().decode().split()[:2])
+    verdict = judge_host_key(endpoint.host_keys, key.get_algorithm(), public)
+    pinned = ", ".join(pin.fingerprint for pin in endpoint.host_keys)
+    if verdict is HostKeyVerdict.TRUSTED:
+        return Unavailable("endpoint.unreachable", f"{endpoint.name} could not be verified.")
+    return Unavailable(
+        "endpoint.host_key_changed",
+        f"The host key of {endpoint.name} CHANGED: pinned {pinned}, presented {key.get_fingerprint()}. "
+        f"Not connected: somebody may be in between. If the machine was reinstalled, an admin accepts it: endpoint accept-key {endpoint.name}",
+    )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return str(error.strerror).lower()
+    return safe_text(str(error))[:200] or type(error).__name__

@@ -1,0 +1,196 @@
+"""Whether journal, database and checkpoints still say the same. Never mends anything.
+
+The journal's chain is the measure; the database must repeat it row by row, column by column, and each checkpoint must
+sign a hash of it. The database may be a little shorter than the journal (a crash, or another process writing now), but
+never shorter than the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from json.encoder import encode_basestring_ascii as _quote
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from bastion.backends.store.engine import Database
+from bastion.backends.store.journal import Journal
+from bastion.backends.store.tables import audit_entries
+from bastion.core.audit import chain, checkpoint
+from bastion.core.audit.chain import Fault, Head, Link
+from bastion.core.audit.checkpoint import Checkpoint, Verifier
+
+PAGE: Final = 4000
+
+JOURNAL: Final = "journal"
+DATABASE: Final = "database"
+CHECKPOINTS: Final = "checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How many entries are sound, and what is wrong with the first that is not."""
+
+    checked: int
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where a writer in this process knows the copies to end: entries made, entries stored, entries signed."""
+
+    head: int
+    stored: int
+    signed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The checkpoints as they are in table and file, read at one moment, and where all ended then (None: unknown)."""
+
+    stored: list[bytes]
+    exported: list[bytes]
+    ends: Ends | None
+
+
+async def examine(database: Database, journal: Journal, node: str, verifier: Verifier | None, signed: Signed) -> Report:
+    """Compare all copies."""
+    points, faults = await asyncio.to_thread(_checkpoints, signed, node, verifier)
+    hashes: dict[int, bytes] = {point.seq: b"" for point in points}
+    head, stored = (signed.ends.head, signed.ends.stored) if signed.ends else (None, None)
+    due = stored if stored is not None else max((point.seq for point in points), default=0)
+    lines = _links(journal, head, hashes)
+    position = Head(0, chain.genesis(node))
+    while True:
+        rows = await _page(database, node, position.seq, stored)
+        position, count, fault = await asyncio.to_thread(_compare, lines, rows, position, due)
+        if fault is not None:
+            faults.append(fault)
+            break
+        if count < PAGE:
+            break
+    if not any(fault.where in (JOURNAL, DATABASE) for fault in faults):
+        found = checkpoint.compare(points, hashes, position)
+        if found is not None:
+            faults.append(found)
+    if head is not None and position.seq < head and not faults:
+        faults.append(Fault(position.seq + 1, f"the journal ends here; entries up to {head} were written", JOURNAL))
+    # Of several faults the first is named, and of those at one place what happened to the entry itself
+    faults.sort(key=lambda fault: (fault.seq, fault.where == CHECKPOINTS))
+    return Report(position.seq, faults[0] if faults else None)
+
+
+def _links(journal: Journal, head: int | None, hashes: dict[int, bytes]) -> Iterator[Link | None]:
+    """Yield the journal's entries, noting the hashes that checkpoints speak of."""
+    for _place, entry in journal.read():
+        if entry is not None:
+            if head is not None and entry.seq > head:
+                return
+            if entry.seq in hashes:
+                hashes[entry.seq] = entry.hash
+        yield entry
+
+
+async def _page(database: Database, node: str, after: int, until: int | None) -> Sequence[sa.Row[Any]]:
+    query = sa.select(audit_entries).where(audit_entries.c.node == node, audit_entries.c.seq > after)
+    if until is not None:
+        query = query.where(audit_entries.c.seq <= until)
+    async with database.read() as connection:
+        return (await connection.execute(query.order_by(audit_entries.c.seq).limit(PAGE))).all()
+
+
+def _compare(lines: Iterator[Link | None], rows: Sequence[sa.Row[Any]], head: Head, due: int) -> tuple[Head, int, Fault | None]:
+    """Check one page: the chain of journal lines, then each row against its line."""
+    links = list(islice(lines, PAGE))
+    verdict = chain.verify(links, head)
+    good = links[: verdict.head.seq - head.seq]
+    for index, entry in enumerate(good):
+        if entry is None:
+            break
+        row = rows[index] if index < len(rows) else None
+        wrong = _wrong(entry, row, due)
+        if wrong:
+            return _before(entry.seq, good, head), len(links), Fault(entry.seq, wrong, DATABASE)
+    if verdict.fault is not None:
+        bad = verdict.fault
+        return verdict.head, len(links), Fault(bad.seq, bad.reason, JOURNAL)
+    if len(rows) > len(good):
+        seq = verdict.head.seq + 1
+        return verdict.head, len(links), Fault(seq, f"it is gone; the database goes on to {rows[-1].seq}", JOURNAL)
+    return verdict.head, len(links), None
+
+
+def _before(seq: int, good: Sequence[Link | None], head: Head) -> Head:
+    entry = good[seq - head.seq - 2] if seq - head.seq >= 2 else None  # noqa: PLR2004
+    return head if entry is None else Head(entry.seq, entry.hash)
+
+
+def _wrong(entry: Link, row: Sequence[Any] | None, due: int) -> str:
+    """Say how a row differs from its journal line ("": not at all)."""
+    seq, digest, text = entry
+    if row is None:
+        return "its row is gone" if seq <= due else ""
+    _node, row_seq, row_hash, row_text, at, code, actor, session = row
+    if row_seq != seq:
+        return f"its row is gone: {row_seq} stands in its place"
+    if row_hash != digest or row_text.encode() != text:
+        return "its row was changed"
+    if not _says(row_text, at, code, actor, session):
+        return "its row's columns do not say what the entry says"
+    return ""
+
+
+def _says(text: str, at: float, code: str, actor: str, session: str) -> bool:
+    """Return whether an entry's text holds these values.
+
+    Reading JSON would be most of the cost of verifying, so the canonical spelling is compared first: its keys are
+    sorted, and a quote inside a string is escaped, so the last `,"session":` is the event's own.
+    """
+    try:
+        begin = f'{{"actor":{_quote(actor)},"at":{at!r},"code":{_quote(code)},"data":{{'
+        end = f'{_quote(session)},"source":"'
+        if text.startswith(begin) and text.startswith(end, text.rfind(',"session":') + 11):
+            return True
+        fields = json.loads(text)
+    except (TypeError, ValueError):
+        return False
+    return bool((at, code, actor, session) == (fields["at"], fields["code"], fields["actor"], fields["session"]))
+
+
+def _checkpoints(signed: Signed, node: str, verifier: Verifier | None) -> tuple[list[Checkpoint], list[Fault]]:
+    """Return the sound checkpoints, and what is wrong with the first that is not."""
+    stored, exported = signed.stored, signed.exported
+    known = signed.ends.signed if signed.ends else 0
+    if not stored and not exported:
+        return [], [Fault(1, f"the checkpoints up to {known} are gone", CHECKPOINTS)] if known else []
+    if verifier is None:
+        return [], [Fault(1, "there is no public key to check the checkpoints with", CHECKPOINTS)]
+    faults = []
+    points: list[Checkpoint] = []
+    for lines in (stored, exported):
+        good, fault = checkpoint.verify(lines, node, verifier)
+        if fault is not None:
+            faults.append(fault)
+        points = max(points, good, key=len)
+    if not faults:
+        faults += _differences(stored, exported, points)
+    if not faults and points[-1].seq < known:
+        faults.append(Fault(points[-1].seq + 1, f"the checkpoints up to {known} are gone", CHECKPOINTS))
+    return points, faults
+
+
+def _differences(stored: list[bytes], exported: list[bytes], points: list[Checkpoint]) -> list[Fault]:
+    """Compare two sound lists; the file may be one ahead, since it is written first."""
+    common = min(len(stored), len(exported))
+    for index in range(common):
+        if stored[index] != exported[index]:
+            return [Fault(points[index].seq, "file and database hold different checkpoints", CHECKPOINTS)]
+    if len(exported) < len(stored):
+        return [Fault(points[common].seq, "the checkpoint is gone from the file", CHECKPOINTS)]
+    if len(exported) > len(stored) + 1:
+        return [Fault(points[common].seq, "the checkpoint is gone from the database", CHECKPOINTS)]
+    return []

@@ -1,0 +1,64 @@
+"""The control lease: who may type, who asks for it, and how it changes hands.
+
+Rules: one holder or none; the holder or a moderator gives it; the owner takes it back; a moderator forces it;
+a holder who goes leaves it to the owner, or to nobody when the owner is away. Never sends a byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bastion.core.session.participants import ControlLease, Participant
+
+
+@dataclass(slots=True)
+class Control:
+    """The lease and the one who asks for it. `refusal_*` answer "" or why not, for people."""
+
+    owner: str
+    lease: ControlLease | None = None
+    asking: str | None = None
+    history: list[tuple[float, str | None]] = field(default_factory=list)
+
+    @property
+    def holder(self) -> str | None:
+        """Return the id of the participant who may type."""
+        return self.lease.holder if self.lease else None
+
+    def move(self, to: str | None, at: float) -> None:
+        """Give the lease to `to` (None: nobody)."""
+        self.lease = ControlLease(to, at) if to else None
+        if self.asking == to:
+            self.asking = None
+        self.history.append((at, to))
+        del self.history[:-1000]  # a bound; the recording's markers keep every change
+
+    def refusal_to_ask(self, who: Participant) -> str:
+        """Say why `who` may not ask for the keyboard."""
+        if self.holder == who.id:
+            return "You have the keyboard."
+        if "control" not in who.rights:
+            return "You look on here: policy does not let you take the keyboard of this session."
+        return ""
+
+    def refusal_to_give(self, by: Participant, to: Participant | None) -> str:
+        """Say why `by` may not give the keyboard to `to`."""
+        if by.id != self.holder and "moderate" not in by.rights:
+            return "You do not have the keyboard, so you cannot give it away."
+        if to is None:
+            return "Nobody asks for the keyboard. They ask with r."
+        if to.id == self.holder:
+            return f"{to.name} has the keyboard already."
+        if "control" not in to.rights:
+            return f"Policy does not let {to.name} type in this session."
+        return ""
+
+    def refusal_to_take(self, by: Participant) -> str:
+        """Say why `by` may not take the keyboard without being given it."""
+        if by.id == self.holder:
+            return "You have the keyboard."
+        if by.id == self.owner or "moderate" in by.rights:
+            return ""
+        if self.holder is None and "control" in by.rights:
+            return ""
+        return "Only the owner takes the keyboard back, or a moderator. Ask for it with r."

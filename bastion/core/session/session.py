@@ -1,0 +1,452 @@
+"""A session as a pure state machine: events in, effects out. Never waits, never reads a clock.
+
+Theory of operation: `handle` looks the event up in `state.TABLE` and calls one method of this class, which changes
+the session and returns what must be done, in order. Who may do a thing was decided before the event was made
+(rights travel with the participant); what remains here is what depends on the session: who has the keyboard,
+whether it is paused, whether it is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bastion.core.access.decision import Terms
+from bastion.core.session import effects as do
+from bastion.core.session import events as e
+from bastion.core.session.chord import CHORD, ChordReader, Command
+from bastion.core.session.control import Control
+from bastion.core.session.effects import Effect
+from bastion.core.session.participants import Participant, Role
+from bastion.core.session.state import IGNORE, ILLEGAL, TABLE, State
+from bastion.core.values import Size
+
+CLOSING_SECONDS: Final = 2.0  # a far side that does not hang up by then is left
+CONFIRM_SECONDS: Final = 10.0
+
+
+class IllegalEvent(Exception):
+    """An event that only a bug can bring in this state; the session is as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended, or is ending."""
+
+    code: str
+    text: str
+    status: int | None = None
+    signal: str | None = None
+
+
+class Session:
+    """One session of `owner` on an endpoint. `interactive`: there is a PTY, so chord, join and hand-over work."""
+
+    def __init__(self, owner: Participant, terms: Terms, *, interactive: bool, chord: int | None = CHORD) -> None:
+        self.state = State.PENDING
+        self.owner = owner.id
+        self.terms = terms
+        self.interactive = interactive
+        self.people: dict[str, Participant] = {owner.id: owner}
+        self.control = Control(owner.id)
+        self.ending: Ending | None = None
+        self.paused_by = ""
+        self.size = owner.size
+        self.last_input = 0.0
+        self._chord = chord if interactive else None
+        self._readers: dict[str, ChordReader] = {owner.id: ChordReader(self._chord)}
+        self._ahead: list[bytes] = []
+        self._ahead_ended = False
+        self._end_asked: tuple[str, float] = ("", 0.0)
+        self._handlers: dict[State, dict[type, Callable[..., list[Effect]] | None]] = {
+            state: {event: None if name == IGNORE else getattr(self, "_" + name) if name != ILLEGAL else self._illegal for event, name in row.items()}
+            for state, row in TABLE.items()
+        }
+
+    def handle(self, event: e.Event) -> list[Effect]:
+        """Take one event; return what must be done, in order. Raises `IllegalEvent` and changes nothing on a bug."""
+        handler = self._handlers[self.state][type(event)]
+        return handler(event) if handler is not None else []
+
+    def _illegal(self, event: e.Event) -> list[Effect]:
+        raise IllegalEvent(f"{type(event).__name__} in {self.state.name}")
+
+    # ------------------------------------------------------------ before it runs
+
+    def _started(self, event: e.Started) -> list[Effect]:
+        self.state = State.CONNECTING
+        self.last_input = event.at
+        return [do.Dial()]
+
+    def _typed_ahead(self, event: e.InputReceived) -> list[Effect]:
+        if self.interactive and b"\x03" in event.data:
+            return self._end_now(Ending("cancelled", "Cancelled."))
+        self._ahead.append(event.data)
+        return []
+
+    def _ended_ahead(self, event: e.InputEnded) -> list[Effect]:
+        del event
+        self._ahead_ended = True
+        return []
+
+    def _resized_ahead(self, event: e.Resized) -> list[Effect]:
+        self._note_size(event)
+        self.size = event.size
+        return []
+
+    def _left_early(self, event: e.Left) -> list[Effect]:
+        return self._end_now(Ending("owner-left", event.reason or "The owner left."))
+
+    def _end_early(self, event: e.EndRequested) -> list[Effect]:
+        return self._end_now(Ending(event.code, event.reason))
+
+    def _too_early(self, event: e.Joined) -> list[Effect]:
+        return [do.Dismiss(event.participant.id, "session.not_running", "That session is not running yet; try again.")]
+
+    def _too_late(self, event: e.Joined | e.Reattached) -> list[Effect]:
+        return [do.Dismiss(event.participant.id, "session.ended", "That session has ended.")]
+
+    def _failed(self, event: e.EndpointFailed) -> list[Effect]:
+        return self._end_now(Ending(event.code, event.text))
+
+    def _opened(self, event: e.EndpointOpened) -> list[Effect]:
+        self.state = State.RUNNING
+        self.last_input = event.at
+        self.control.move(self.owner, event.at)
+        owner = self.people[self.owner]
+        effects: list[Effect] = [do.Note("session.running", owner.name)]
+        if self.size != owner.size or owner.size != self._dialled_size:
+            effects.append(do.ResizeEndpoint(owner.size))
+        if self.terms.max_seconds is not None:
+            effects.append(do.SetTimer("max-time", self.terms.max_seconds))
+        if self.terms.idle_seconds is not None and self.interactive:
+            effects.append(do.SetTimer("idle", self.terms.idle_seconds))
+        for data in self._ahead:
+            effects.extend(self._input(e.InputReceived(event.at, self.owner, data)))
+        self._ahead.clear()
+        if self._ahead_ended:
+            effects.append(do.EndInput())
+        return effects
+
+    def dialled(self) -> None:
+        """Remember which size the endpoint was asked for (a resize while dialling is sent after)."""
+        self._dialled_size = self.size
+
+    _dialled_size: Size | None = None
+
+    # ------------------------------------------------------------ bytes
+
+    def _output(self, event: e.OutputReceived) -> list[Effect]:
+        holder = self.control.lease
+        if holder is None:
+            return [do.RecordOutput(event.data)]
+        return [do.RecordOutput(event.data), do.Show(holder.holder, event.data, event.stderr)]
+
+    def _input(self, event: e.InputReceived) -> list[Effect]:
+        reader = self._readers.get(event.participant)
+        if reader is None:
+            return []
+        lease = self.control.lease
+        if lease is not None and lease.holder == event.participant and reader.plain(event.data):
+            self.last_input = event.at
+            if self.terms.record_input:
+                return [do.RecordInput(event.data, self.people[event.participant].name), do.ToEndpoint(event.data)]
+            return [do.ToEndpoint(event.data)]
+        effects: list[Effect] = []
+        for part in reader.read(event.data):
+            who = self._present(event.participant)
+            if who is None:
+                break  # a command put them out; what they typed after it goes nowhere
+            if isinstance(part, Command):
+                effects.extend(self._command(who, part.key, event.at))
+            elif self.control.holder == who.id and self.state is State.RUNNING:
+                self.last_input = event.at
+                if self.terms.record_input:
+                    effects.append(do.RecordInput(part.data, who.name))
+                effects.append(do.ToEndpoint(part.data))
+            elif self.control.holder != who.id and part.data == b"\x03":
+                effects.extend(self._go(who, "left", "You left the session.", event.at))
+        return effects
+
+    def _input_while_paused(self, event: e.InputReceived) -> list[Effect]:
+        reader = self._readers.get(event.participant)
+        if reader is None:
+            return []
+        effects: list[Effect] = []
+        for part in reader.read(event.data):
+            who = self._present(event.participant)
+            if who is None:
+                break
+            if isinstance(part, Command):
+                effects.extend(self._command(who, part.key, event.at))
+            elif who.id == self.control.holder:
+                effects.append(do.Notify((who.id,), f"Paused by {self.paused_by}: what you type is not sent."))
+            elif part.data == b"\x03":
+                effects.extend(self._go(who, "left", "You left the session.", event.at))
+        return effects
+
+    def _input_ended(self, event: e.InputEnded) -> list[Effect]:
+        return [do.EndInput()] if self.control.holder == event.participant and not self.interactive else []
+
+    def _signal(self, event: e.SignalReceived) -> list[Effect]:
+        if self.control.holder == event.participant and self.state is State.RUNNING:
+            return [do.SignalEndpoint(event.name)]
+        return []
+
+    def _resized(self, event: e.Resized) -> list[Effect]:
+        if not self._note_size(event):
+            return []
+        if self.control.holder != event.participant or event.size == self.size:
+            return []
+        self.size = event.size
+        return [do.RecordResize(event.size), do.ResizeEndpoint(event.size)]
+
+    def _note_size(self, event: e.Resized) -> bool:
+        who = self.people.get(event.participant)
+        if who is None:
+            return False
+        self.people[who.id] = replace(who, size=event.size)
+        return True
+
+    # ------------------------------------------------------------ people
+
+    def _joined(self, event: e.Joined) -> list[Effect]:
+        who = event.participant
+        if not self.interactive:
+            return [do.Dismiss(who.id, "session.no_screen", "That session has no terminal, so there is nothing to look at.")]
+        if sum(person.attached for person in self.people.values()) >= self.terms.max_participants:
+            return [do.Dismiss(who.id, "session.full", f"That session is full: {self.terms.max_participants} take part.")]
+        self.people[who.id] = who
+        self._readers[who.id] = ChordReader(self._chord)
+        return [
+            do.Mark(f"{who.name} joined as {who.role.value}"),
+            do.Note("session.joined", who.name, who.id, "ok", who.role.value),
+            do.ShowRendered(who.id),
+            do.Notify(self._others(who.id), f"{who.name} looks on." if who.role is Role.VIEWER else f"{who.name} joined as {who.role.value}."),
+        ]
+
+    def _reattached(self, event: e.Reattached) -> list[Effect]:
+        old = self.people.pop(self.owner)
+        self._readers.pop(old.id, None)
+        who = replace(event.participant, id=old.id, attached=True)
+        self.people[old.id] = who
+        self._readers[old.id] = ChordReader(self._chord)
+        effects: list[Effect] = [
+            do.SetTimer("detached", None),
+            do.Mark(f"{who.name} is back"),
+            do.Note("session.attached", who.name),
+        ]
+        if self.control.holder in (None, old.id):
+            self.control.move(old.id, event.at)
+            effects += [do.ShowRaw(old.id), *self._take_size(who)]
+        else:
+            effects.append(do.ShowRendered(old.id))
+        return effects
+
+    def _left(self, event: e.Left) -> list[Effect]:
+        who = self.people.get(event.participant)
+        return self._go(who, "lost", event.reason, event.at) if who and who.attached else []
+
+    def _go(self, who: Participant, code: str, reason: str, at: float) -> list[Effect]:
+        """Let one go: the owner detaches (or ends it), anybody else is out."""
+        if who.id == self.owner:
+            if not self.interactive or self.terms.detach_seconds <= 0:
+                return self._close(Ending("owner-left", reason or f"{who.name} left."), at)
+            self.people[who.id] = replace(who, attached=False)
+            effects: list[Effect] = [do.Mark(f"{who.name} detached"), do.Note("session.detached", who.name, "", "ok", code)]
+            effects.append(do.SetTimer("detached", self.terms.detach_seconds))
+            if self.control.holder == who.id:
+                self.control.move(None, at)
+            if code != "lost":
+                minutes = max(1, round(self.terms.detach_seconds / 60))
+                effects.append(do.Dismiss(who.id, "session.detached", f"Detached. The session goes on for {minutes} min; attach brings it back."))
+            else:
+                effects.append(do.Dismiss(who.id, "session.lost", ""))
+            return effects
+        del self.people[who.id]
+        self._readers.pop(who.id, None)
+        if self.control.asking == who.id:
+            self.control.asking = None
+        effects = [do.Mark(f"{who.name} left"), do.Note("session.left", who.name, who.id, "ok", code)]
+        effects.append(do.Dismiss(who.id, "session.left", reason))
+        if self.control.holder == who.id:
+            owner = self.people[self.owner]
+            effects += self._move(owner if owner.attached else None, "system", at)
+        effects.append(do.Notify((), f"{who.name} left."))
+        return effects
+
+    def _present(self, key: str) -> Participant | None:
+        """Return the participant if they are here (a detached owner is not)."""
+        who = self.people.get(key)
+        return who if who is not None and who.attached else None
+
+    def _others(self, but: str) -> tuple[str, ...]:
+        """Return the ids of those attached, without `but`. An empty tuple would mean all, so nobody is `("",)`."""
+        return tuple(person.id for person in self.people.values() if person.attached and person.id != but) or ("",)
+
+    # ------------------------------------------------------------ the keyboard
+
+    def _control_requested(self, event: e.ControlRequested) -> list[Effect]:
+        who = self._present(event.participant)
+        if who is None:
+            return []
+        if refusal := self.control.refusal_to_ask(who):
+            return [do.Notify((who.id,), refusal), do.Note("control.requested", who.name, "", "denied", refusal)]
+        self.control.asking = who.id
+        holder = self.people.get(self.control.holder or "")
+        effects: list[Effect] = [do.Note("control.requested", who.name)]
+        if holder is None:
+            effects.append(do.Notify((who.id,), "Nobody has the keyboard: take it with t."))
+        else:
+            effects.append(do.Notify((holder.id,), f"{who.name} asks for the keyboard: Ctrl-] g gives it."))
+            effects.append(do.Notify((who.id,), f"{holder.name} was asked for the keyboard."))
+        return effects
+
+    def _control_given(self, event: e.ControlGiven) -> list[Effect]:
+        by = self._present(event.by)
+        if by is None:
+            return []
+        to = self._present(event.to or self.control.asking or "")
+        if refusal := self.control.refusal_to_give(by, to):
+            return [do.Notify((by.id,), refusal), do.Note("control.given", by.name, "", "denied", refusal)]
+        return self._move(to, by.name, event.at)
+
+    def _control_taken(self, event: e.ControlTaken) -> list[Effect]:
+        by = self._present(event.by)
+        if by is None:
+            return []
+        if refusal := self.control.refusal_to_take(by):
+            return [do.Notify((by.id,), refusal), do.Note("control.taken", by.name, "", "denied", refusal)]
+        return self._move(by, by.name, event.at)
+
+    def _move(self, to: Participant | None, by: str, at: float) -> list[Effect]:
+        """Move the lease. Everything that was typed before this event has been sent; nothing after it will be."""
+        before = self.people.get(self.control.holder or "")
+        self.control.move(to.id if to else None, at)
+        names = f"{before.name if before else 'nobody'} -> {to.name if to else 'nobody'}"
+        effects: list[Effect] = [do.Mark(f"control: {names}"), do.Note("control.moved", by, to.name if to else "", "ok", names)]
+        if before is not None and before.attached:
+            effects.append(do.ShowRendered(before.id))
+        if to is not None:
+            effects += [do.ShowRaw(to.id), *self._take_size(to)]
+            effects.append(do.Notify((to.id,), "You have the keyboard."))
+            effects.append(do.Notify(self._others(to.id), f"{to.name} has the keyboard."))
+        return effects
+
+    def _take_size(self, who: Participant) -> list[Effect]:
+        if who.size == self.size:
+            return []
+        self.size = who.size
+        return [do.RecordResize(who.size), do.ResizeEndpoint(who.size)]
+
+    # ------------------------------------------------------------ commands of the chord
+
+    def _command(self, who: Participant, key: str, at: float) -> list[Effect]:
+        match key:
+            case "d" | "q":
+                return self._go(who, "left", "You left the session.", at)
+            case "?" | "h":
+                return [do.ShowHelp(who.id)]
+            case "r":
+                return self._control_requested(e.ControlRequested(at, who.id))
+            case "g":
+                return self._control_given(e.ControlGiven(at, who.id, ""))
+            case "t":
+                return self._control_taken(e.ControlTaken(at, who.id))
+            case "w":
+                return [do.Notify((who.id,), self._who_is_here())]
+            case "P":
+                return self._toggle_pause(who, at)
+            case "k":
+                return self._ask_end(who, at)
+            case _:
+                return [do.Notify((who.id,), "No such key. Ctrl-] ? shows those there are.")]
+
+    def _who_is_here(self) -> str:
+        holder = self.control.holder
+        return ", ".join(
+            f"{person.name} ({'types' if person.id == holder else person.role.value}, {person.size})"
+            for person in self.people.values()
+            if person.attached
+        )
+
+    def _toggle_pause(self, who: Participant, at: float) -> list[Effect]:
+        if "pause" not in who.rights:
+            return [do.Notify((who.id,), "Policy does not let you pause this session."), do.Note("session.paused", who.name, "", "denied", "no right")]
+        if self.state is State.PAUSED:
+            return self._resume(e.ResumeRequested(at, who.name))
+        return self._pause(e.PauseRequested(at, who.name, ""))
+
+    def _ask_end(self, who: Participant, at: float) -> list[Effect]:
+        if who.id != self.owner and "end" not in who.rights:
+            return [do.Notify((who.id,), "Policy does not let you end this session."), do.Note("session.ended", who.name, "", "denied", "no right")]
+        asked, when = self._end_asked
+        if asked == who.id and at - when <= CONFIRM_SECONDS:
+            return self._close(Ending("killed", f"{who.name} ended the session."), at)
+        self._end_asked = (who.id, at)
+        return [do.Notify((who.id,), "This ends the session for everybody. Press Ctrl-] k again to do it.")]
+
+    def _pause(self, event: e.PauseRequested) -> list[Effect]:
+        self.state = State.PAUSED
+        self.paused_by = event.by
+        why = f": {event.reason}" if event.reason else ""
+        return [
+            do.Mark(f"paused by {event.by}{why}"),
+            do.Note("session.paused", event.by, "", "ok", event.reason),
+            do.Notify((), f"Paused by {event.by}{why}. Nothing you type is sent."),
+        ]
+
+    def _resume(self, event: e.ResumeRequested) -> list[Effect]:
+        self.state = State.RUNNING
+        self.paused_by = ""
+        return [do.Mark(f"resumed by {event.by}"), do.Note("session.resumed", event.by), do.Notify((), f"{event.by} lets it go on.")]
+
+    # ------------------------------------------------------------ the end
+
+    def _timer(self, event: e.TimerFired) -> list[Effect]:
+        match event.name:
+            case "detached":
+                return self._close(Ending("detached-too-long", "Nobody came back to it in time."), event.at)
+            case "max-time":
+                return self._close(Ending("max-time", "The longest time that policy allows is over."), event.at)
+            case "idle" if self.terms.idle_seconds is not None:
+                left = self.last_input + self.terms.idle_seconds - event.at
+                if left > 0:
+                    return [do.SetTimer("idle", left)]
+                return self._close(Ending("idle", "Nobody typed for too long."), event.at)
+        return []
+
+    def _end_requested(self, event: e.EndRequested) -> list[Effect]:
+        return self._close(Ending(event.code, event.reason), event.at)
+
+    def _recording_failed(self, event: e.RecordingFailed) -> list[Effect]:
+        self.state = State.CLOSING
+        self.ending = Ending("recording-failed", event.reason)
+        return [do.CloseEndpoint(), do.SetTimer("closing", CLOSING_SECONDS)]
+
+    def _endpoint_closed(self, event: e.EndpointClosed) -> list[Effect]:
+        if event.error:
+            return self._end_now(Ending("endpoint-lost", event.error))
+        if event.signal:
+            return self._end_now(Ending("signal", f"The program ended by signal {event.signal}.", None, event.signal))
+        return self._end_now(Ending("exit", "", event.status or 0))
+
+    def _close(self, ending: Ending, at: float) -> list[Effect]:
+        del at
+        self.state = State.CLOSING
+        self.ending = ending
+        return [do.Mark(f"ended: {ending.text or ending.code}"), do.CloseEndpoint(), do.SetTimer("closing", CLOSING_SECONDS)]
+
+    def _closing_done(self, event: e.EndpointClosed) -> list[Effect]:
+        del event
+        return self._end_now(self.ending or Ending("exit", ""))
+
+    def _closing_timer(self, event: e.TimerFired) -> list[Effect]:
+        return self._end_now(self.ending or Ending("exit", "")) if event.name == "closing" else []
+
+    def _end_now(self, ending: Ending) -> list[Effect]:
+        hang_up: list[Effect] = [do.CloseEndpoint()] if self.state is State.CONNECTING else []
+        self.state = State.CLOSED
+        self.ending = ending
+        return [*hang_up, do.Finish(ending.code, ending.text, ending.status, ending.signal)]

@@ -1,0 +1,1 @@
+"""Doors: they let people in and translate. They never decide."""

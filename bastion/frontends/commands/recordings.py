@@ -1,0 +1,97 @@
+"""`recordings`, `replay`, `transcript`, `cast`: what was recorded, played and given out.
+
+Never reads a recording itself, and lists only what policy lets this person replay.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bastion.core.audit.event import AuditEvent
+from bastion.core.errors import Denied, Missing
+from bastion.core.text import safe_text
+from bastion.frontends.commands.output import amount, span
+from bastion.frontends.commands.sessions import past_row
+from bastion.frontends.commands.verbs import ENDPOINT, SESSION, USER, Noun, json_option
+from bastion.services.ports import SessionFilter, SessionRecord
+
+if TYPE_CHECKING:
+    from bastion.frontends.commands.door import Door
+
+
+def fill(root: Noun) -> None:
+    """Put the verbs into the tree."""
+
+    @root.verb("recordings", action="replay", asks="service", examples=["recordings", "recordings --user alice --json"])
+    @click.option("--user", type=USER, default="", metavar="NAME", help="Only sessions that NAME started.")
+    @click.option("--endpoint", type=ENDPOINT, default="", metavar="NAME", help="Only sessions on NAME.")
+    @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
+    @json_option
+    async def recordings(door: Door, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001
+        """List the recordings that you may play, newest first."""
+        endpoints = {one.name: one for one in await door.desk.inventory.all()}
+        found = await door.desk.sessions.find(SessionFilter(user=user, endpoint=endpoint, limit=limit))
+        decide = door.desk.policies.decide
+        records = [one for one in found if one.recording and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
+        if not records:  # an empty list to somebody whom nothing is allowed is a refusal, and says so
+            decision = decide(door.identity, "replay")
+            may = decision.allowed or any(decide(door.identity, "replay", one).allowed for one in endpoints.values())
+            if not may:
+                raise Denied("access.denied", f"recordings: {decision.reason}", decision.rule)
+        rows = [past_row(record) for record in records]
+        if not as_json:
+            for row, record in zip(rows, records, strict=True):
+                seconds = None if record.ended_at is None else record.ended_at - record.started_at
+                row.update(id=record.id[:12], length=span(seconds), out=amount(record.bytes_out))
+        heads = ["id", "owner", "endpoint", "login", "started_at", "length", "out", "state", "reason"]
+        await door.listing(heads, rows, as_json_list=as_json, empty="There is no recording that you may play.")
+
+    @root.verb("replay", action="replay", asks="service", examples=["replay 4f2a", "replay 4f2a --speed 4"])
+    @click.argument("session", type=SESSION, metavar="ID")
+    @click.option("--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="How fast.")
+    async def replay(door: Door, session: str, speed: float) -> None:
+        """Play a recording: space pauses, + and - change the speed, q quits."""
+        record = await _decided(door, session, "replay")
+        _note(door, record, "recording.replayed")
+        await door.desk.replay.play(record.id, door.handover(), speed=speed)
+
+    @root.verb("transcript", action="export", asks="service", examples=["transcript 4f2a", "transcript 4f2a > session.txt"])
+    @click.argument("session", type=SESSION, metavar="ID")
+    async def transcript(door: Door, session: str) -> None:
+        """Write a recording as plain lines with times and names."""
+        record = await _decided(door, session, "export")
+        _note(door, record, "recording.exported")
+        await door.desk.replay.transcript(record.id, door.handover())
+
+    @root.verb("cast", action="export", asks="service", examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast"])
+    @click.argument("session", type=SESSION, metavar="ID")
+    @click.option("--v2", is_flag=True, help="As asciicast v2, for older players.")
+    async def cast(door: Door, session: str, v2: bool) -> None:  # noqa: FBT001
+        """Write a recording to standard output as asciicast, for asciinema and others."""
+        record = await _decided(door, session, "export")
+        _note(door, record, "recording.exported")
+        await door.desk.replay.cast(record.id, door.handover(), version=2 if v2 else 3)
+
+
+async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:
+    """Return the session of that id if policy lets this person do `action` with it; else it does not exist for them."""
+    endpoints = {one.name: one for one in await door.desk.inventory.all()}
+    missing = Missing("recording.missing", f"There is no recording '{safe_text(prefix, 64)}'.")
+    try:
+        record = await door.desk.sessions.get(prefix)
+    except Missing:
+        raise missing from None
+    decision = door.desk.policies.decide(door.identity, action, endpoints.get(record.endpoint))
+    if not decision.allowed:
+        raise Denied("access.denied", f"{action}: {decision.reason}", decision.rule)
+    if not record.recording:
+        raise missing
+    return record
+
+
+def _note(door: Door, record: SessionRecord, code: str) -> None:
+    who = door.identity
+    event = AuditEvent(code, door.desk.clock.now(), who.name, who.source, subject=record.endpoint, session=record.id)
+    door.desk.auditor.record(event)

@@ -1,0 +1,60 @@
+"""Opens and closes the SSH door. Never looks at what comes through it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncssh
+
+from bastion.core.audit.event import AuditEvent
+from bastion.frontends.ssh.channel import Run
+from bastion.frontends.ssh.server import Auditing, Door, Visitor
+from bastion.services.login import Login
+from bastion.services.ports import Clock
+from bastion.wire.events import Code
+from bastion.wire.limits import Limits
+from bastion.wire.options import server_options
+from bastion.wire.server import Server, listen
+
+_log = logging.getLogger("bastion.ssh")
+
+
+class SshDoor:
+    """The listener and what its connections need."""
+
+    def __init__(self, login: Login, run: Run, auditor: Auditing, clock: Clock) -> None:
+        self._door = Door(login, run, auditor, clock)
+        self._server: Server | None = None
+
+    @property
+    def port(self) -> int:
+        """Return the port it listens on."""
+        return self._server.port if self._server is not None else 0
+
+    async def open(self, host: str, port: int, host_key: Path, limits: Limits) -> None:
+        """Listen."""
+        options = server_options([asyncssh.read_private_key(host_key)], limits=limits)
+        self._server = await listen(host, port, lambda: Visitor(self._door), options, limits, self._refused)
+
+    def _refused(self, code: Code, source: str, detail: str) -> None:
+        door = self._door
+        _log.info("%s %s %s", code, source, detail)
+        door.auditor.record(AuditEvent(f"wire.{code}", door.clock.now(), "", source, result="denied", reason=detail))
+
+    async def close(self, end_sessions: Callable[[], Awaitable[None]], drain: float) -> None:
+        """Let nobody in any more, end what runs, and give the last words `drain` seconds to go out."""
+        self._door.is_open[0] = False
+        server = self._server
+        if server is None:
+            return
+        server.close()
+        await end_sessions()
+        server.close_connections()
+        try:
+            async with asyncio.timeout(drain):
+                await server.wait_closed()
+        except TimeoutError:
+            _log.warning("some connections did not close in time")

@@ -1,0 +1,135 @@
+"""The SSH server: who knocks, and what a logged-in person may open. Limits live in `bastion.wire`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import asyncssh
+
+from bastion.core.audit.event import AuditEvent
+from bastion.core.identity import Identity
+from bastion.core.text import safe_text
+from bastion.core.values import Target
+from bastion.frontends.ssh.channel import Channel, Run
+from bastion.services.login import Candidate, Login
+from bastion.services.ports import Clock
+from bastion.wire.server import Proof, ServerConnection
+
+MIN_RSA_BITS: Final = 2048
+
+
+class Auditing(Protocol):
+    """Where audited facts go."""
+
+    def record(self, event: AuditEvent) -> None:
+        """Write a fact down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What every connection needs."""
+
+    login: Login
+    run: Run
+    auditor: Auditing
+    clock: Clock
+    is_open: list[bool] = field(default_factory=lambda: [True])
+
+
+class Visitor(asyncssh.SSHServer):
+    """One connection. An offered key makes a candidate; only a proven one makes an identity."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._connection: ServerConnection | None = None
+        self._user_name = ""
+        self._candidates: dict[bytes, Candidate] = {}
+        self._tried = False
+        self.identity: Identity | None = None
+        self.target = Target("")
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Remember the connection."""
+        assert isinstance(conn, ServerConnection)
+        self._connection = conn
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Write down a login that failed."""
+        del exc
+        if self.identity is None and self._tried:
+            self._door.login.refused(self._user_name, self._source(), "no key of that user was proven")
+
+    def _source(self) -> str:
+        return str(self._connection.source) if self._connection is not None else ""
+
+    # ------------------------------------------------------------ login
+
+    def begin_auth(self, username: str) -> bool:
+        """Everybody must prove who they are; another name starts anew."""
+        self._user_name = username
+        self._candidates.clear()
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        """Keys are how one logs in."""
+        return True
+
+    async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Say whether this key would do. Called for unsigned probes too: it proves nothing."""
+        self._tried = True
+        if not self._door.is_open[0] or not _strong(key):
+            return False
+        candidate = await self._door.login.candidate(username, key.get_fingerprint())
+        if candidate is None or username != self._user_name:
+            return False
+        self._candidates[key.public_data] = candidate
+        return True
+
+    def factor_accepted(self, proof: Proof) -> bool:
+        """A signed key is all that is asked for today."""
+        return proof.method == "publickey"
+
+    def auth_completed(self) -> None:
+        """Bind the identity to the key that was proven (synchronously: channels follow at once)."""
+        connection = self._connection
+        if connection is None or not connection.proofs:
+            raise PermissionError("login without a proof")
+        proof = connection.proofs[-1]
+        candidate = self._candidates.get(proof.key_data)
+        target = self._door.login.target(proof.username)
+        if candidate is None or target is None or candidate.user.name != target.user:
+            raise PermissionError("login with a key that was not looked up")
+        client = safe_text(str(connection.get_extra_info("client_version") or ""))
+        self.target = target
+        self.identity = self._door.login.accept(candidate, self._source(), client)
+
+    # ------------------------------------------------------------ what they open
+
+    def session_requested(self) -> Any:
+        """A session channel; its own requests are decided in the command tree."""
+        if self.identity is None:
+            return False
+        return Channel(self.identity, self.target, self._door.run, self._refused)
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
+        """Forwarding is off."""
+        del orig_host, orig_port
+        if self.identity is not None:
+            self._refused(self.identity, "channel.forward", f"to {dest_host}:{dest_port}")
+        raise asyncssh.ChannelOpenError(
+            asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "This bastion forwards no ports. Use: ssh bastion connect NAME"
+        )
+
+    def _refused(self, identity: Identity, code: str, what: str) -> None:
+        door = self._door
+        door.auditor.record(
+            AuditEvent(code, door.clock.now(), identity.name, identity.source, safe_text(what), result="denied", reason="not offered")
+        )
+
+
+def _strong(key: asyncssh.SSHKey) -> bool:
+    """RSA from 2,048 bits; the signature algorithms of the wire refuse SHA-1."""
+    if key.algorithm != b"ssh-rsa":
+        return True
+    return int(getattr(key.pyca_key, "key_size", 0)) >= MIN_RSA_BITS

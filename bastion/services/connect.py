@@ -1,0 +1,261 @@
+"""From a wish to a session: decide, grant, record, dial, relay; and joining one that runs.
+
+The one way in for menu, `connect`, user names with a target, and join. Never parses a command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from bastion.core.access.decision import Grant, SessionFacts, Verdict
+from bastion.core.access.endpoint import Endpoint, Login
+from bastion.core.audit.event import AuditEvent
+from bastion.core.errors import Conflict, Denied, Ended, Invalid, Missing, Unavailable
+from bastion.core.identity import Identity
+from bastion.core.session.participants import Participant, Role
+from bastion.core.session.session import Session
+from bastion.services.console import Console
+from bastion.services.gatekeeper import Gatekeeper
+from bastion.services.live.actor import SessionActor, World
+from bastion.services.live.registry import Live
+from bastion.services.live.seat import Seat
+from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
+from bastion.services.recorder import Recorder, Subject
+
+SIGNALS: Final = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
+QUIET: Final = {"exit", "signal", "session.left", "session.lost", "owner-left"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many sessions there may be at once."""
+
+    per_user: int = 20
+    per_node: int = 500
+
+
+class Connect:
+    """Starts and joins sessions for consoles."""
+
+    def __init__(  # noqa: PLR0913 - it joins the rooms that a session needs
+        self,
+        world: World,
+        policies: Gatekeeper,
+        endpoints: Endpoints,
+        credentials: Credentials,
+        vault: Vault,
+        preferences: Preferences,
+        recorder: Recorder,
+        live: Live,
+        new_id: Callable[[], str],
+        limits: Limits,
+        node: str,
+    ) -> None:
+        self._world = world
+        self._policies = policies
+        self._endpoints = endpoints
+        self._credentials = credentials
+        self._vault = vault
+        self._preferences = preferences
+        self._recorder = recorder
+        self._live = live
+        self._new_id = new_id
+        self._limits = limits
+        self._node = node
+
+    # ------------------------------------------------------------ connect
+
+    async def connect(self, console: Console, name: str, login: str | None = None, command: bytes | None = None) -> int:
+        """Run a session on that endpoint for this console; return its exit status. Raises the five families."""
+        action = "connect" if command is None else "exec"
+        grant = await self._grant(console.identity, name, login, action)
+        self._refuse_too_many(console.identity)
+        actor = await self._open(console, grant, command)
+        seat = actor.start(console)
+        try:
+            code, text = await seat.out
+        finally:
+            console.detach()
+        return self._result(console, actor, code, text)
+
+    async def _grant(self, identity: Identity, name: str, login_name: str | None, action: str) -> Grant:
+        endpoint = await self._endpoints.get(name)
+        if endpoint is None:
+            self._audit("session.refused", identity, name, "denied", "no such endpoint")
+            raise Missing("endpoint.unknown", f"There is no endpoint {name[:64]!a} that you may reach. `ls` lists yours.")
+        login = endpoint.login(login_name) or (Login("", "none") if endpoint.kind == "local" and login_name is None else None)
+        decision = self._policies.decide(identity, action, endpoint, login=login_name or (login.name if login else None))
+        if decision.verdict is not Verdict.ALLOW:
+            self._audit("session.refused", identity, name, "denied", f"{decision.rule or 'default'}: {decision.reason}")
+            if not self._may_see(identity, endpoint):
+                raise Missing("endpoint.unknown", f"There is no endpoint {name[:64]!a} that you may reach. `ls` lists yours.")
+            raise Denied(f"access.{decision.verdict.value}", f"{action} on {name}: {decision.reason}", decision.rule)
+        if login is None:
+            known = ", ".join(each.name for each in endpoint.logins) or "none"
+            raise Invalid("endpoint.no_login", f"{name} has no login {login_name or ''!a}; it has: {known}.")
+        return Grant(identity, endpoint, login, frozenset({action}), decision.rule, decision.terms)
+
+    def _may_see(self, identity: Identity, endpoint: Endpoint) -> bool:
+        return any(self._policies.decide(identity, action, endpoint).verdict is not Verdict.DENY for action in ("connect", "exec"))
+
+    def _refuse_too_many(self, identity: Identity) -> None:
+        if len(self._live.of_user(identity.user_id)) >= self._limits.per_user:
+            raise Conflict("session.too_many", f"You have {self._limits.per_user} sessions open, which is the limit. End one first.")
+        if len(self._live.actors()) >= self._limits.per_node:
+            raise Unavailable("session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later.")
+
+    async def _open(self, console: Console, grant: Grant, command: bytes | None) -> SessionActor:
+        interactive = bool(console.term)
+        identity = grant.identity
+        session_id = self._new_id()
+        record = SessionRecord(
+            id=session_id,
+            recording=session_id,
+            user_id=identity.user_id,
+            user=identity.name,
+            endpoint=grant.endpoint.name,
+            login=grant.login.name,
+            source=identity.source,
+            started_at=self._world.clock.now(),
+            kind="shell" if command is None else "exec",
+            command=(command or b"").decode("utf-8", "replace")[:4096],
+            rule=grant.rule,
+            node=self._node,
+        )
+        subject = Subject(
+            session=record.id,
+            user=record.user,
+            endpoint=record.endpoint,
+            login=record.login,
+            size=console.size,
+            term=console.term,
+            command=record.command,
+            source=record.source,
+        )
+        recording = await self._recorder.open(subject, grant.terms)
+        owner = Participant(
+            "p1",
+            identity.user_id,
+            identity.name,
+            Role.CONTROLLER,
+            identity.source,
+            self._world.clock.monotonic(),
+            console.size,
+            frozenset({"control"}) | self._rights(identity, grant.endpoint, SessionFacts(owner_id=identity.user_id, owner=identity.name)),
+        )
+        session = Session(owner, grant.terms, interactive=interactive)
+        request = ChannelRequest(term=console.term, size=console.size, command=command, environment=_passed_on(console.environment))
+        actor = SessionActor(self._world, grant, record, session, request, recording, lambda: self._unlock(grant.login), self._live.remove)
+        self._live.add(actor)
+        actor.begin()
+        self._audit("session.started", identity, record.endpoint, "ok", f"rule {grant.rule}", record.id)
+        await self._preferences.used(identity.user_id, record.endpoint, record.started_at)
+        return actor
+
+    async def _unlock(self, login: Login) -> Secret | None:
+        if login.credential_id is None:
+            return None
+        _, sealed = await self._credentials.get(login.credential_id)
+        return self._vault.open(sealed, row=login.credential_id, column="sealed")
+
+    def _result(self, console: Console, actor: SessionActor, code: str, text: str) -> int:
+        if code == "exit":
+            return actor.record.exit_status or 0
+        if code == "signal":
+            ending = actor.session.ending
+            name = ending.signal if ending and ending.signal else ""
+            console.exit_signal(name)
+            return 128 + SIGNALS.get(name, 0)
+        if code in ("session.detached", "session.left", "session.lost", "owner-left"):
+            return 0
+        if code.startswith("endpoint."):
+            raise Unavailable(code, text)
+        if code == "cancelled":
+            raise Ended("cancelled", "Cancelled.")
+        raise Ended(code, f"{text} (session {actor.id})")
+
+    # ------------------------------------------------------------ join
+
+    async def join(self, console: Console, prefix: str, wanted: str = "viewer") -> int:
+        """Bring this console into a running session; return when they left or it ended."""
+        if not console.term:
+            raise Invalid("session.no_terminal", "Looking on needs a terminal: `ssh -t ... join ID`.")
+        actor = self._find_visible(console.identity, prefix)
+        role = _role(wanted)
+        identity = console.identity
+        if role is not Role.VIEWER:
+            action = "control" if role is Role.CONTROLLER else "moderate"
+            self._require(identity, action, actor)
+        self._require(identity, "join", actor)
+        if not actor.grant.terms.joinable:
+            raise Denied("session.not_joinable", "Policy lets nobody join sessions on this endpoint.")
+        seat = actor.join(console, role, self._rights(identity, actor.grant.endpoint, actor.facts(identity)))
+        return await self._stay(console, actor, seat)
+
+    async def attach(self, console: Console, prefix: str = "") -> int:
+        """Bring the owner back to a detached session (the only one, when no prefix is given)."""
+        if not console.term:
+            raise Invalid("session.no_terminal", "Attaching needs a terminal: `ssh -t ... attach ID`.")
+        mine = [actor for actor in self._live.of_user(console.identity.user_id) if actor.view().detached and actor.id.startswith(prefix)]
+        if not mine:
+            raise Missing("session.none_detached", "You have no detached session" + (f" that starts with {prefix[:40]!a}." if prefix else "."))
+        if len(mine) > 1:
+            raise Conflict("session.ambiguous", "Several of your sessions are detached: " + ", ".join(f"{each.id} ({each.record.endpoint})" for each in mine))
+        actor = mine[0]
+        decision = self._policies.decide(console.identity, "connect", actor.grant.endpoint, login=actor.grant.login.name)
+        if decision.verdict is not Verdict.ALLOW:
+            raise Denied("access.deny", decision.reason)
+        return await self._stay(console, actor, actor.reattach(console))
+
+    async def _stay(self, console: Console, actor: SessionActor, seat: Seat) -> int:
+        try:
+            code, text = await seat.out
+        finally:
+            console.detach()
+        if code in QUIET and seat.participant != actor.session.owner:
+            if text:
+                console.write_error(f"{text}\r\n".encode())
+            return 0
+        if code.startswith("session.") and code not in QUIET and code != "session.detached":
+            raise Conflict(code, text)
+        return self._result(console, actor, code, text)
+
+    def _find_visible(self, identity: Identity, prefix: str) -> SessionActor:
+        actor = self._live.find(prefix)
+        if actor.record.user_id != identity.user_id and self._policies.decide(
+            identity, "join", actor.grant.endpoint, session=actor.facts(identity)
+        ).verdict is Verdict.DENY:
+            self._audit("session.join_refused", identity, actor.record.endpoint, "denied", "no rule", actor.id)
+            raise Missing("session.unknown", f"No live session starts with {prefix[:40]!a} that you may join.")
+        return actor
+
+    def _require(self, identity: Identity, action: str, actor: SessionActor) -> None:
+        if actor.record.user_id == identity.user_id:
+            return
+        decision = self._policies.decide(identity, action, actor.grant.endpoint, session=actor.facts(identity))
+        if decision.verdict is not Verdict.ALLOW:
+            self._audit("session.join_refused", identity, actor.record.endpoint, "denied", decision.reason, actor.id)
+            raise Denied(f"access.{decision.verdict.value}", f"{action}: {decision.reason}", decision.rule)
+
+    def _rights(self, identity: Identity, endpoint: Endpoint, facts: SessionFacts) -> frozenset[str]:
+        wanted = ("control", "moderate", "pause", "end")
+        return frozenset(action for action in wanted if self._policies.decide(identity, action, endpoint, session=facts).allowed)
+
+    def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:  # noqa: PLR0913
+        self._world.auditor.record(
+            AuditEvent(code, self._world.clock.now(), identity.name, identity.source, subject, session, result, reason)
+        )
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError:
+        raise Invalid("session.role", f"{text[:40]!a} is no role: viewer, controller or moderator.") from None
+
+
+def _passed_on(environment: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return what goes on to the endpoint: the locale only (DESIGN section 4.2)."""
+    return tuple((key, value) for key, value in environment.items() if key == "LANG" or key.startswith("LC_"))

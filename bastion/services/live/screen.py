@@ -1,0 +1,200 @@
+"""The screen of a live session, followed beside it: pictures for those who look on, keyframes for who takes over.
+
+Theory of operation: output is queued with `push` (one list append on the hot path) and parsed when somebody needs
+it: for frames, for a keyframe, when too much waits, or when the session is quiet. Parsing happens in slices of a
+few milliseconds on the loop: the parser is pure Python, so a thread would hold the interpreter all the same, and a
+process would copy every byte twice. While nobody looks on, the backlog may grow larger, since text that only
+scrolls by is skipped faster the more of it there is. Viewers get differences at most `FRAMES` times a second; those
+with the same picture and the same window share one computed difference; who does not keep up skips frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from bastion.core.terminal import Terminal
+from bastion.core.terminal.caps import Caps
+from bastion.core.terminal.diff import diff
+from bastion.core.terminal.grid import Grid, Row
+from bastion.core.terminal.viewport import Viewport, view
+from bastion.core.values import Size
+from bastion.services.tasks import spawn
+
+FRAMES: Final = 30
+SLICE_BYTES: Final = 16 * 1024  # 1-3 ms of parsing (measured); the loop breathes between slices
+UNWATCHED_BACKLOG: Final = 4 * 1024 * 1024
+MOST_BACKLOG: Final = 8 * 1024 * 1024  # further behind than this, the endpoint waits
+VIEWERS_A_TURN: Final = 16
+
+
+class Picture(Protocol):
+    """One who is shown the screen."""
+
+    caps: Caps
+    size: Size
+
+    def ready(self) -> bool:
+        """Return whether they took what they were sent; else this frame is skipped for them."""
+
+    def status(self) -> Row | None:
+        """Return their status line, None for no such line."""
+
+    def show(self, data: bytes) -> None:
+        """Send the bytes of a frame."""
+
+
+class _Viewer:
+    __slots__ = ("last", "picture", "viewport")
+
+    def __init__(self, picture: Picture) -> None:
+        self.picture = picture
+        self.last: Grid | None = None
+        self.viewport = Viewport(*picture.size, status=True)
+
+
+class LiveScreen:
+    """The followed screen of one session."""
+
+    def __init__(self, size: Size, on_drained: Callable[[], None]) -> None:
+        self._terminal: Terminal | None = None
+        self._first_size = size
+        self._on_drained = on_drained
+        self._viewers: dict[str, _Viewer] = {}
+        self._waiting: list[Callable[[], None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._dirty = asyncio.Event()
+        self._closed = False
+
+    @property
+    def terminal(self) -> Terminal:
+        """Return the terminal, made at first need."""
+        if self._terminal is None:
+            self._terminal = Terminal(*self._first_size)
+        return self._terminal
+
+    @property
+    def title(self) -> str:
+        """Return the window title as far as it was parsed."""
+        return self._terminal.title if self._terminal else ""
+
+    def push(self, data: bytes) -> bool:
+        """Queue output. Cheap: nothing is parsed here. False asks the endpoint to stop until `on_drained`."""
+        terminal = self._terminal or self.terminal
+        terminal.push(data)
+        backlog = terminal.backlog
+        if self._viewers or self._waiting or backlog > UNWATCHED_BACKLOG:
+            self._wake()
+            return backlog <= MOST_BACKLOG
+        return True
+
+    def resize(self, size: Size) -> None:
+        """Queue a change of size, in order with the output."""
+        self.terminal.push_resize(*size)
+        self._wake()
+
+    def add(self, key: str, picture: Picture) -> None:
+        """Show the screen to one more."""
+        self._viewers[key] = _Viewer(picture)
+        self._wake()
+
+    def remove(self, key: str) -> None:
+        """Stop showing it to one."""
+        self._viewers.pop(key, None)
+
+    def window(self, key: str, size: Size) -> None:
+        """Take the new size of a viewer's window and redraw it there."""
+        viewer = self._viewers.get(key)
+        if viewer is not None:
+            viewer.viewport = viewer.viewport.resized(*size)
+            viewer.last = None
+            self._wake()
+
+    def refresh(self) -> None:
+        """Draw again soon: a status line changed."""
+        if self._viewers:
+            self._wake()
+
+    def when_current(self, call: Callable[[], None]) -> None:
+        """Call once everything queued so far is parsed; at once when little waits."""
+        if self.terminal.backlog <= SLICE_BYTES:
+            self.terminal.catch_up()
+            call()
+            return
+        self._waiting.append(call)
+        self._wake()
+
+    def keyframe(self) -> bytes:
+        """Return bytes that bring a fresh terminal of this size to the state here, unfinished sequences included."""
+        self.terminal.catch_up()
+        return self.terminal.dump() + self.terminal.pending
+
+    def close(self) -> None:
+        """Stop following."""
+        self._closed = True
+        self._viewers.clear()
+        self._waiting.clear()
+        self._dirty.set()
+
+    # ------------------------------------------------------------ beside the session
+
+    def _wake(self) -> None:
+        self._dirty.set()
+        if self._task is None and not self._closed:
+            self._task = spawn("live-screen", self._follow())
+
+    async def _follow(self) -> None:
+        try:
+            while not self._closed:
+                self._dirty.clear()
+                await self._advance()
+                if self._viewers and not self._closed:
+                    await self._frame()
+                if self._dirty.is_set():
+                    await asyncio.sleep(1 / FRAMES)
+                    continue
+                if not self._viewers and not self._waiting:
+                    return
+                await self._dirty.wait()
+        finally:
+            self._task = None
+            if self._dirty.is_set() and not self._closed and (self._viewers or self._waiting):
+                self._wake()
+
+    async def _advance(self) -> None:
+        terminal = self.terminal
+        behind = terminal.backlog > MOST_BACKLOG
+        left = terminal.backlog  # what comes meanwhile waits for the next turn: more of it can be skipped then
+        while left > 0 and terminal.backlog:
+            left -= terminal.advance(SLICE_BYTES)
+            await asyncio.sleep(0)
+            if self._closed:
+                return
+        if behind:
+            self._on_drained()
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            call()
+
+    async def _frame(self) -> None:
+        grid = self.terminal.snapshot()
+        shared: dict[tuple[object, ...], tuple[Grid, bytes]] = {}
+        done = 0
+        for viewer in list(self._viewers.values()):
+            if not viewer.picture.ready():
+                self._dirty.set()
+                continue
+            status = viewer.picture.status()
+            viewer.viewport = viewer.viewport.followed(grid)
+            key = (id(viewer.last), viewer.viewport, viewer.picture.caps, status)
+            found = shared.get(key)
+            if found is None:
+                after = view(grid, viewer.viewport, status)
+                found = shared[key] = (after, diff(viewer.last, after, viewer.picture.caps))
+            viewer.last, data = found
+            if data:
+                viewer.picture.show(data)
+            done += 1
+            if done % VIEWERS_A_TURN == 0:
+                await asyncio.sleep(0)

@@ -1,0 +1,167 @@
+"""The receive path: whole packets parsed in place, channel data handed straight to its channel.
+
+It never keeps the event loop: after its budget others get their turn. What it does not know by
+heart it opens and gives to asyncssh's general path, as does everything where the check failed.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Final, cast
+
+from asyncssh import DisconnectError, MACError, ProtocolError
+from asyncssh.connection import SSHConnection
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_WINDOW_ADJUST
+from cryptography.exceptions import InvalidTag
+
+from bastion.wire.gcm import FastGCM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bastion.wire.channels import WireChannel
+    from bastion.wire.limits import Limits
+
+_TAG: Final = 16
+_CHECK_EVERY: Final = 32
+"""Packets between two looks at the clock. A packet costs 5 to 100 us."""
+_USEFUL_KEPT: Final = 10_000
+"""Credit for idle messages that a connection can save up."""
+
+
+class ReceivePath(SSHConnection):
+    """The receiving half of a connection."""
+
+    limits: Limits
+    useful_messages = 0
+    last_of_read = False
+    """Whether the packet in hand is the last whole one of this read, so that nothing more can be collected."""
+    _parsing = False
+    _heard = 0.0
+    _waiting_turn = False
+    _with_data: list[Callable[[], None]] | None = None
+
+    def deliver_after_parse(self, deliver: Callable[[], None]) -> bool:
+        """Have `deliver` called when this read is parsed; False when no read is being parsed."""
+        if not self._parsing:
+            return False
+        if self._with_data is None:
+            self._with_data = []
+        self._with_data.append(deliver)
+        return True
+
+    def _recv_data(self) -> None:
+        nested, self._parsing = self._parsing, True
+        start = perf_counter()
+        self._heard = start
+        end = start + self.limits.parse_budget
+        count = 0
+        try:
+            while self._inpbuf:
+                if type(self._recv_encryption) is FastGCM and self._auth_complete and not self._packet:
+                    if self._recv_handler == self._recv_pkthdr and not self._parse_fast(end):
+                        break
+                    if not self._recv_handler():
+                        break
+                elif not self._recv_handler():
+                    break
+                count += 1
+                if not count % _CHECK_EVERY and perf_counter() > end:
+                    self._yield()
+                    break
+        except DisconnectError as exc:
+            self._send_disconnect(exc.code, exc.reason, exc.lang)
+            self._force_close(exc)
+        except Exception:
+            self.internal_error()
+        finally:
+            self._parsing = nested
+            self.last_of_read = False
+            if not nested and self._with_data:
+                waiting, self._with_data = self._with_data, None
+                for deliver in waiting:
+                    deliver()
+
+    def _parse_fast(self, end: float) -> bool:
+        """Parse packets in place. True when the next one, already opened, needs the general path."""
+        cipher = cast("FastGCM", self._recv_encryption)
+        if cipher.ready is not None:
+            return True
+        buffer = self._inpbuf
+        view = memoryview(buffer)
+        size, at, count = len(buffer), 0, 0
+        channels = self._channels
+        decrypt, next_nonce = cipher.decrypt, cipher.next_nonce
+        try:
+            while size - at > 4 + _TAG and self._transport is not None:
+                head = view[at : at + 4]
+                length = int.from_bytes(head, "big")
+                if length > self._max_recv_pktlen:
+                    raise ProtocolError("Max packet size exceeded")
+                if length < 16 or length % 16:
+                    raise ProtocolError("Invalid packet size")
+                behind = at + 4 + length + _TAG
+                if behind > size:
+                    break
+                try:
+                    body = decrypt(next_nonce(), view[at + 4 : behind], head)
+                except InvalidTag:
+                    raise MACError("MAC verification failed") from None
+                kind = body[1]
+                last = length - body[0]
+                taken = False
+                channel: WireChannel | None = channels.get(int.from_bytes(body[2:6], "big"))  # type: ignore[assignment]
+                if channel is not None:
+                    number = int.from_bytes(body[6:10], "big")
+                    self.last_of_read = size - behind <= 4 + _TAG
+                    if kind == MSG_CHANNEL_DATA:
+                        if number and 10 + number == last:
+                            channel.accept_data(body[10:last])
+                            taken = True
+                    elif kind == MSG_CHANNEL_WINDOW_ADJUST:
+                        if number and last == 10:
+                            channel.accept_adjust(number)
+                            taken = True
+                    elif kind == MSG_CHANNEL_EXTENDED_DATA and last > 14 and 14 + int.from_bytes(body[10:14], "big") == last:
+                        channel.accept_data(body[14:last], number)
+                        taken = True
+                if not taken:
+                    cipher.ready = body
+                    return True
+                self._auth_final = True
+                self._recv_seq = (self._recv_seq + 1) & 0xFFFFFFFF
+                at = behind
+                count += 1
+                if not count % _CHECK_EVERY and perf_counter() > end:
+                    self._yield()
+                    break
+            return False
+        finally:
+            if self.useful_messages < _USEFUL_KEPT:
+                self.useful_messages += count
+            self._inpbuf = buffer[at:] if at else buffer
+
+    def _yield(self) -> None:
+        """Let others have the loop, then go on with what has been read already."""
+        if self._transport is not None and not self._waiting_turn:
+            self._waiting_turn = True
+            self._transport.pause_reading()
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._waiting_turn = False
+        if self._transport is not None:
+            self._transport.resume_reading()
+            self._recv_data()
+
+    # One timer that looks at the last read, instead of a new timer at each read.
+
+    def _reset_keepalive_timer(self) -> None:
+        self._heard = perf_counter()
+
+    def _keepalive_timer_callback(self) -> None:
+        left = self._heard + self._keepalive_interval - perf_counter()
+        if left > 0.001:
+            self._keepalive_timer = self._loop.call_later(left, self._keepalive_timer_callback)
+            return
+        super()._keepalive_timer_callback()

@@ -1,0 +1,60 @@
+"""What every test may use: one real bastion with people and a real sshd for a whole worker, clocks, folders."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.bastion import Bastion
+from tests.lab.sshd import Sshd
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A real OpenSSH server, shared."""
+    server = Sshd(tmp_path_factory.mktemp("sshd") / "d").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def bastion(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[Bastion]:
+    """A running bastion with web01 (the real sshd) and one person of each role: alice, bob, sup, aud, root1."""
+    folder = tmp_path_factory.mktemp("bastion")
+    lives = furnished(folder, sshd)
+    yield lives
+    lives.stop()
+
+
+@pytest.fixture(scope="session")
+def furnished_home(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Bastion:
+    """A home with people and an endpoint, stopped: to be copied."""
+    made = furnished(tmp_path_factory.mktemp("template") / "b", sshd)
+    made.stop()
+    return made
+
+
+@pytest.fixture
+def own_bastion(tmp_path: Path, furnished_home: Bastion) -> Iterator[Bastion]:
+    """The same for one test alone: to kill, fill its disk, stop it."""
+    lives = Bastion(tmp_path / "b")
+    shutil.copytree(furnished_home.folder / "home", lives.home)
+    lives.keys = furnished_home.keys
+    lives.start()
+    yield lives
+    lives.stop()
+
+
+def furnished(folder: Path, sshd: Sshd) -> Bastion:
+    """Make a home with people and an endpoint, and serve it."""
+    made = Bastion(folder).init("root1")
+    loosen = made.home / "bastion.toml"
+    loosen.write_text(loosen.read_text() + "\n[limits]\nexempt_networks = ['127.0.0.1/32']\n" if "\n[limits]" not in loosen.read_text() else
+                      loosen.read_text().replace("# exempt_networks = []", "exempt_networks = ['127.0.0.1/32']"))
+    for name, roles in (("alice", ["engineer"]), ("bob", ["engineer"]), ("sup", ["supervisor"]), ("aud", ["auditor"])):
+        made.add_user(name, *roles)
+    made.add_endpoint("web01", sshd, "--label", "env=test")
+    return made.start()

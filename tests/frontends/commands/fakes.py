@@ -1,0 +1,452 @@
+"""A person at the tree without SSH: a console that remembers, and services that answer from memory."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import struct
+from dataclasses import dataclass, field, replace
+
+from bastion.core.access.decision import Decision, Verdict
+from bastion.core.access.endpoint import Endpoint, HostKey, Login
+from bastion.core.errors import Conflict, Invalid, Missing, Unavailable
+from bastion.core.identity import Factor, Identity, User
+from bastion.core.values import Size
+from bastion.frontends.commands.desk import Desk
+from bastion.frontends.commands.gate import run
+from bastion.services.inventory import Inventory
+from bastion.services.people import People, fingerprint
+from bastion.services.ports import AuditEntry, Secret, SessionRecord
+
+NOW = 1_800_000_000.0
+SIZE = Size(80, 24)
+ADMIN_ACTIONS = frozenset({"admin.user", "admin.endpoint", "admin.policy", "audit", "list", "end", "pause", "join"})
+ENGINEER = frozenset({"connect", "exec"})
+AUDITOR = frozenset({"replay", "export", "audit"})
+
+
+def public_key(seed: int = 1, comment: str = "me@laptop") -> str:
+    """An Ed25519 public key line that nobody has the other half of."""
+    blob = b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", bytes([seed]) * 32))
+    return f"ssh-ed25519 {base64.b64encode(blob).decode()} {comment}".strip()
+
+
+def rsa_key(bits: int) -> str:
+    modulus = (1 << (bits - 1) | 1).to_bytes(bits // 8 + 1)
+    blob = b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-rsa", b"\1\0\1", modulus))
+    return f"ssh-rsa {base64.b64encode(blob).decode()}"
+
+
+def host_key(seed: int = 9) -> HostKey:
+    line = public_key(seed, "")
+    return HostKey("ssh-ed25519", line, fingerprint(base64.b64decode(line.split()[1])))
+
+
+class FakeConsole:
+    def __init__(self, name="alice", roles=("engineer",), term="", typed=(), size=SIZE, **environment):
+        self.identity = Identity(f"u-{name}", name, tuple(roles), "192.0.2.7", (Factor("publickey", NOW, "SHA256:x"),))
+        self.term = term
+        self.size = size
+        self.environment = environment
+        self.is_open = True
+        self.out = b""
+        self.err = b""
+        self.listener = None
+        self._waiting = [piece if isinstance(piece, bytes) else piece.encode() for piece in typed]
+        self._written = asyncio.Event()
+
+    def write(self, data):
+        assert isinstance(data, bytes)
+        self.out += data
+        self._written.set()
+        return True
+
+    def write_error(self, data):
+        self.err += data
+        if self.term:  # a PTY has one stream
+            self.write(data)
+        return True
+
+    async def drain(self):
+        pass
+
+    async def read(self):
+        return self._waiting.pop(0) if self._waiting else b""
+
+    def attach(self, listener):
+        self.listener = listener
+        waited, self._waiting = self._waiting, []
+        for piece in waited:
+            listener.typed(piece)
+
+    def detach(self):
+        self.listener = None
+
+    def type(self, data):
+        """Keys from a person at a program that listens."""
+        data = data if isinstance(data, bytes) else data.encode()
+        if self.listener is not None:
+            self.listener.typed(data)
+        else:
+            self._waiting.append(data)
+
+    def resize(self, columns, lines):
+        self.size = Size(columns, lines)
+        self.listener.resized(self.size)
+
+    async def shows(self, text, since=0):
+        """Wait until `text` was written after position `since`."""
+        wanted = text if isinstance(text, bytes) else text.encode()
+        async with asyncio.timeout(10):
+            while wanted not in self.out[since:]:
+                self._written.clear()
+                await self._written.wait()
+
+
+class Clock:
+    def now(self):
+        return NOW
+
+    def monotonic(self):
+        return 0.0
+
+
+class FakePolicies:
+    """Allows the actions listed for a user's name; on endpoints labelled secret only what is in `secret`."""
+
+    def __init__(self, **allowed):
+        self.allowed = allowed
+        self.needs_approval = set()
+        self.asked = []
+        self.refused = None
+        self.warnings = ()
+        self.changed = True
+
+    async def check(self):
+        if self.refused:
+            raise self.refused
+        return self.warnings
+
+    async def reload(self):
+        return self
+
+    def describe(self):
+        return [{"name": "team", "effect": "allow", "who": "role engineer", "actions": ["connect"], "endpoints": "env=prod"}]
+
+    def decide(self, identity, action, endpoint=None, *, login=None, at=None):
+        self.asked.append((identity.name, action, endpoint.name if endpoint else None))
+        hidden = endpoint is not None and ("secret", "yes") in endpoint.labels
+        if action in self.allowed.get(identity.name, ()) and not hidden:
+            if endpoint is not None and endpoint.name in self.needs_approval:
+                return Decision(Verdict.NEEDS_APPROVAL, "ask-first", "somebody has to approve")
+            return Decision(Verdict.ALLOW, "team", "rule team allows it")
+        return Decision(Verdict.DENY, "", f"no rule allows {identity.name} to {action}")
+
+
+class FakeAuditor:
+    def __init__(self):
+        self.events = []
+
+    def record(self, event):
+        self.events.append(event)
+
+    @property
+    def codes(self):
+        return [event.code for event in self.events]
+
+
+class FakeAudit:
+    def __init__(self, auditor):
+        self.auditor = auditor
+        self.problem = ""
+
+    def _all(self):
+        return [AuditEntry(n, event, bytes([n]), bytes([n + 1])) for n, event in enumerate(self.auditor.events, 1)]
+
+    async def last(self, count, *, code="", actor="", session=""):
+        return [e for e in self._all() if code in ("", e.event.code) and actor in ("", e.event.actor)][-count:]
+
+    async def entries(self, since=0):
+        for entry in self._all():
+            if entry.seq > since:
+                yield entry
+
+    async def verify(self):
+        return len(self._all()), self.problem
+
+
+class FakeUsers:
+    def __init__(self):
+        self.users = {}
+        self.stored_keys = []
+
+    async def add(self, user):
+        if any(one.name == user.name for one in self.users.values()):
+            raise Conflict("user.exists", "taken")
+        self.users[user.id] = user
+
+    async def get(self, name):
+        return next((one for one in self.users.values() if one.name == name), None)
+
+    async def by_id(self, user_id):
+        return self.users.get(user_id)
+
+    async def all(self):
+        return sorted(self.users.values(), key=lambda one: one.name)
+
+    async def save(self, user):
+        self.users[user.id] = user
+
+    async def remove(self, user_id):
+        del self.users[user_id]
+        self.stored_keys = [key for key in self.stored_keys if key.user_id != user_id]
+
+    async def keys(self, user_id):
+        return [key for key in self.stored_keys if key.user_id == user_id]
+
+    async def add_key(self, key):
+        self.stored_keys.append(key)
+
+    async def remove_key(self, user_id, wanted):
+        self.stored_keys = [key for key in self.stored_keys if (key.user_id, key.fingerprint) != (user_id, wanted)]
+
+
+class FakeEndpoints:
+    def __init__(self):
+        self.endpoints = {}
+
+    async def add(self, endpoint):
+        self.endpoints[endpoint.id] = endpoint
+
+    async def get(self, name):
+        return next((one for one in self.endpoints.values() if one.name == name), None)
+
+    async def all(self):
+        return sorted(self.endpoints.values(), key=lambda one: one.name)
+
+    async def save(self, endpoint):
+        self.endpoints[endpoint.id] = endpoint
+
+    async def remove(self, endpoint_id):
+        del self.endpoints[endpoint_id]
+
+
+class FakeCredentials:
+    def __init__(self):
+        self.sealed = {}
+
+    async def add(self, credential_id, kind, sealed, created_at):
+        self.sealed[credential_id] = (kind, sealed)
+
+    async def get(self, credential_id):
+        return self.sealed[credential_id]
+
+    async def remove(self, credential_id):
+        del self.sealed[credential_id]
+
+
+class FakeVault:
+    def seal(self, secret, *, row, column):
+        return f"{row}/{column}:".encode() + secret.reveal()[::-1]
+
+    def open(self, sealed, *, row, column):
+        return Secret(sealed.removeprefix(f"{row}/{column}:".encode())[::-1])
+
+
+class FakeDialer:
+    def __init__(self):
+        self.keys = [host_key()]
+        self.scanned = []
+
+    async def scan(self, host, port, timeout):
+        self.scanned.append((host, port))
+        if host == "dead.example":
+            raise Unavailable("endpoint.unreachable", "dead.example does not answer.")
+        return self.keys
+
+
+class FakePrivateKeys:
+    def public_of(self, private):
+        if b"PRIVATE KEY" not in private.reveal():
+            raise Invalid("key.unreadable", "That is no private key.")
+        return public_key(5)
+
+
+@dataclass
+class FakeParticipant:
+    id: str = "p1"
+    name: str = "bob"
+    role: str = "controller"
+    source: str = "192.0.2.8"
+    joined_at: float = NOW - 60
+    size: Size = SIZE
+    controls: bool = True
+
+
+@dataclass
+class FakeView:
+    id: str = "4f2a11112222"
+    kind: str = "shell"
+    owner: str = "bob"
+    owner_id: str = "u-bob"
+    endpoint: str = "web01"
+    login: str = "deploy"
+    state: str = "running"
+    started_at: float = NOW - 65
+    size: Size = SIZE
+    title: str = "vim"
+    participants: tuple = field(default_factory=lambda: (FakeParticipant(),))
+    bytes_out: int = 12345
+    detached: bool = False
+
+
+class FakeLive:
+    def __init__(self):
+        self.all = []
+
+    def views(self):
+        return list(self.all)
+
+
+class FakeControl:
+    def __init__(self, live, policies):
+        self.live = live
+        self.policies = policies
+        self.done = []
+
+    def visible(self, identity):
+        return [v for v in self.live.all if v.owner_id == identity.user_id or self.policies.decide(identity, "list").allowed]
+
+    async def kill(self, identity, prefix, reason):
+        self.done.append(("kill", identity.name, prefix, reason))
+
+    async def pause(self, identity, prefix, reason=""):
+        self.done.append(("pause", identity.name, prefix, reason))
+
+    async def resume(self, identity, prefix):
+        self.done.append(("resume", identity.name, prefix))
+
+
+class FakeConnect:
+    def __init__(self):
+        self.calls = []
+        self.status = 0
+        self.error = None
+        self.typed = b""
+
+    async def connect(self, console, name, login=None, command=None):
+        self.calls.append(("connect", name, login, command))
+        self.typed += await console.read()
+        if self.error:
+            raise self.error
+        return self.status
+
+    async def join(self, console, prefix, wanted="viewer"):
+        self.calls.append(("join", prefix, wanted))
+        return self.status
+
+    async def attach(self, console, prefix=""):
+        self.calls.append(("attach", prefix))
+        return self.status
+
+
+class FakeSessions:
+    def __init__(self):
+        self.records = []
+
+    async def find(self, wanted):
+        return [r for r in self.records if wanted.user in ("", r.user) and wanted.endpoint in ("", r.endpoint)][: wanted.limit]
+
+    async def get(self, prefix):
+        found = [r for r in self.records if r.id.startswith(prefix)]
+        if not found:
+            raise Missing("session.missing", "no such session")
+        if len(found) > 1:
+            raise Conflict("session.ambiguous", "several sessions start so")
+        return found[0]
+
+
+class FakePreferences:
+    def __init__(self):
+        self.favourites = {}
+
+    async def of(self, user_id):
+        return dict(self.favourites)
+
+    async def set_favourite(self, user_id, endpoint, favourite):
+        self.favourites[endpoint] = (favourite, None)
+
+
+class FakeReplay:
+    async def play(self, session_id, console, *, speed=1.0):
+        console.write(f"played {session_id} x{speed}\n".encode())
+
+    async def cast(self, session_id, console, *, version=3):
+        console.write(f'{{"version": {version}}}\n'.encode())
+
+    async def transcript(self, session_id, console):
+        console.write(b"transcript\n")
+
+
+def endpoint(name, **more):
+    return replace(Endpoint(f"e-{name}", name, host=f"{name}.example", logins=(Login("deploy", "key", "c1"),)), **more)
+
+
+class World:
+    """A desk of fakes with one admin (root), engineers (alice, bob), an auditor (carol) and three endpoints."""
+
+    def __init__(self):
+        self.policies = FakePolicies(root=ADMIN_ACTIONS, alice=ENGINEER, bob=ENGINEER, carol=AUDITOR)
+        self.auditor = FakeAuditor()
+        self.audit = FakeAudit(self.auditor)
+        self.users = FakeUsers()
+        self.endpoints = FakeEndpoints()
+        self.credentials = FakeCredentials()
+        self.vault = FakeVault()
+        self.dialer = FakeDialer()
+        self.live = FakeLive()
+        self.control = FakeControl(self.live, self.policies)
+        self.connect = FakeConnect()
+        self.sessions = FakeSessions()
+        self.preferences = FakePreferences()
+        numbers = iter(range(1, 10_000))
+        clock = Clock()
+
+        def new_id():
+            return f"id{next(numbers)}"
+
+        self.people = People(self.users, self.auditor, clock, new_id, lambda: {"admin", "engineer", "auditor"})
+        self.inventory = Inventory(
+            self.endpoints, self.credentials, self.vault, self.dialer, FakePrivateKeys(), self.auditor, clock, new_id
+        )
+        for name, role in (("root", "admin"), ("alice", "engineer"), ("bob", "engineer"), ("carol", "auditor")):
+            self.users.users[f"u-{name}"] = User(f"u-{name}", name, (role,), created_at=NOW)
+        for one in (endpoint("web01", description="the shop", labels=(("env", "prod"),)), endpoint("db01"), endpoint("vault", labels=(("secret", "yes"),))):
+            self.endpoints.endpoints[one.id] = one
+        self.sessions.records = [
+            SessionRecord("aa11", "u-bob", "bob", "web01", "deploy", "192.0.2.8", NOW - 100, NOW - 50, "closed", "exit", 7, recording="x", bytes_out=2048),
+            SessionRecord("bb22", "u-alice", "alice", "vault", "deploy", "192.0.2.7", NOW - 90, NOW - 80, "closed", "exit", 0, recording="y"),
+        ]
+        self.desk = Desk(
+            clock=clock,
+            policies=self.policies,
+            auditor=self.auditor,
+            audit=self.audit,
+            people=self.people,
+            inventory=self.inventory,
+            sessions=self.sessions,
+            preferences=self.preferences,
+            live=self.live,
+            control=self.control,
+            connect=self.connect,
+            replay=FakeReplay(),
+            version="1.2.3",
+        )
+
+    async def run(self, line, who="alice", **console):
+        """Run one command line as somebody; return (exit code, stdout, stderr)."""
+        roles = {"root": ("admin",), "carol": ("auditor",)}.get(who, ("engineer",))
+        at = FakeConsole(who, roles, **console)
+        command = line.encode() if isinstance(line, str) else line
+        code = await run(self.desk, at, command)
+        return code, at.out.decode(), at.err.decode()
