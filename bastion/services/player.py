@@ -9,22 +9,24 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.keys import Key, KeyDecoder
 from bastion.core.recording import view
 from bastion.core.recording.find import Finder
 from bastion.core.recording.playback import Playback, clock_text
 from bastion.core.recording.reader import MAX_TIME
-from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.fullscreen import enter, leave
-from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.viewport import Viewport
-from bastion.core.values import Size
-from bastion.services.console import Console
-from bastion.services.ports import Clock, Recordings
-from bastion.services.stage import Stage
+
+if TYPE_CHECKING:
+    from bastion.core.terminal.caps import Caps
+    from bastion.core.terminal.grid import Grid, Row
+    from bastion.core.values import Size
+    from bastion.services.console import Console
+    from bastion.services.ports import Clock, Recordings
+    from bastion.services.stage import Stage
 
 FRAME_SECONDS: Final = 1 / 30
 IDLE_SECONDS: Final = 3.0

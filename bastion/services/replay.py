@@ -7,21 +7,24 @@ recording is decided by whoever calls this.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.errors import Invalid
 from bastion.core.recording.convert import to_v2
 from bastion.core.recording.reader import read
 from bastion.core.recording.transcript import transcript
 from bastion.core.terminal.caps import Caps
-from bastion.services.console import Console
 from bastion.services.indexing import Index
 from bastion.services.player import Player
-from bastion.services.ports import Clock, Recordings
 from bastion.services.stage import Stage
 from bastion.services.tape import Tape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bastion.services.console import Console
+    from bastion.services.ports import Clock, Recordings
 
 _LINES: Final = 500  # of a converted cast or a transcript, made in one go beside the loop
 
@@ -36,9 +39,7 @@ class Replay:
     async def cast(self, session_id: str, console: Console, *, version: int = 3) -> None:
         """Send the cast, v3 as it was recorded or converted to v2. `Missing`, `Corrupt`; `Invalid` on a terminal."""
         if console.term:
-            raise Invalid(
-                "cast.terminal", "A cast is a file, not for a terminal: leave -t out and write it to one (`> session.cast`)."
-            )
+            raise Invalid("cast.terminal", "A cast is a file, not for a terminal: leave -t out and write it to one (`> session.cast`).")
         if version not in (2, 3):
             raise Invalid("cast.version", "Casts are given as version 2 or 3.")
         chunks = await asyncio.to_thread(self._recordings.chunks, session_id)

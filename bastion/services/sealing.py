@@ -6,14 +6,17 @@ A seal that could not be written is kept and written before the next one: the ch
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.errors import Misconfigured
 from bastion.core.recording import seal
 from bastion.core.recording.seal import Sealer, Verdict
-from bastion.services.ports import Recordings, Signer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bastion.services.ports import Recordings, Signer
 
 _CHUNK: Final = 256 * 1024
 

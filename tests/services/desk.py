@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bastion.core.identity import Identity
 from bastion.core.terminal import Terminal
 from bastion.core.values import Size
-from bastion.services.console import ConsoleListener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bastion.services.console import ConsoleListener
 
 NOBODY = Identity("u1", "audrey", ("auditor",), "192.0.2.9", ())
 

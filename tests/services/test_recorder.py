@@ -7,18 +7,22 @@ import errno
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bastion.backends.recordings import RecordingFolder
 from bastion.core.access.decision import Terms
-from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Ended, Unavailable
 from bastion.core.recording.reader import read
 from bastion.core.values import Size
 from bastion.services.recorder import BEST_EFFORT, Recorder, Recording, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bastion.core.audit.event import AuditEvent
 
 STRICT = Terms()
 LENIENT = Terms(recording=BEST_EFFORT)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bastion.backends.recordings import RecordingFolder, SealKey, verify_files
 from bastion.core.access.decision import Terms
-from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Invalid, Misconfigured, Missing
 from bastion.core.recording.keyframes import FILE as KEYFRAMES
 from bastion.core.recording.reader import read
@@ -19,6 +19,9 @@ from bastion.core.values import Size
 from bastion.services.indexing import Index
 from bastion.services.recorder import Recorder, Subject
 from bastion.services.sealing import verify
+
+if TYPE_CHECKING:
+    from bastion.core.audit.event import AuditEvent
 
 ALICE = Subject("S1", "alice", "web01", "deploy", Size(80, 24))
 

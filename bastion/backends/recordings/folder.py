@@ -11,11 +11,10 @@ import errno
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -24,6 +23,9 @@ from bastion.backends.recordings.mend import mend
 from bastion.backends.recordings.writer import CastWriter
 from bastion.core.errors import Corrupt, Invalid, Missing
 from bastion.core.recording.asciicast import FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 CAST: Final = "session.cast"
 META: Final = "meta.json"
@@ -73,9 +75,7 @@ class RecordingFolder:
             with safe.folder(self.root, parts) as directory:
                 descriptor = safe.opened(directory, CAST, os.O_RDONLY)
         except OSError as error:
-            raise Corrupt(
-                "recording.unreadable", "The recording is not a regular file that can be read.", str(error)
-            ) from error
+            raise Corrupt("recording.unreadable", "The recording is not a regular file that can be read.", str(error)) from error
         return _read(descriptor, offset)
 
     def append_side(self, session_id: str, name: str, data: bytes) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bastion.backends.recordings.folder import CAST, CHUNK
 from bastion.backends.recordings.sealkey import checker
 from bastion.core.errors import Missing
 from bastion.core.recording import seal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def verify_files(path: str, public: bytes) -> seal.Verdict:

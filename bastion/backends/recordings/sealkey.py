@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from bastion.core.errors import Invalid, Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class SealKey:
@@ -27,9 +30,7 @@ class SealKey:
         except FileExistsError:
             return cls._read(path)
         key = Ed25519PrivateKey.generate()
-        data = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        data = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -52,9 +53,7 @@ class SealKey:
     @property
     def public(self) -> bytes:
         """The public half, PEM."""
-        return self._private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        return self._private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
     def sign(self, message: bytes) -> bytes:
         """Return the signature of `message`."""

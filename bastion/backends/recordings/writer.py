@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.recording.asciicast import CastEncoder
-from bastion.core.values import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bastion.core.values import Size
 
 _FULL: Final = "the disk took only a part of a line"
 

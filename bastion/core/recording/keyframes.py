@@ -15,10 +15,12 @@ from __future__ import annotations
 import struct
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bastion.core.values import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 FILE: Final = "keyframes"
 EVERY_BYTES: Final = 256 * 1024

@@ -10,8 +10,10 @@ let go is still masked. The mask sees bytes: a secret that is drawn with colours
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MASK: Final = b"[masked]"
 SHORTEST: Final = 6

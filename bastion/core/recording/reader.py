@@ -7,16 +7,18 @@ input from outside, since endpoints choose what stands in it and people bring fi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
 from bastion.core.errors import Corrupt
 from bastion.core.recording.asciicast import BY, TAIL
 from bastion.core.values import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 MAX_LINE: Final = 8 * 1024 * 1024
 """Our own lines stay below 0.5 MB, stock asciinema's below 1 MB; a longer one is skipped."""
@@ -189,9 +191,7 @@ class CastReader:
             fields = orjson.loads(line)
         except orjson.JSONDecodeError:
             if not line.lstrip().startswith(b"{") or self._line > 1:
-                raise Corrupt(
-                    "cast.header", "This is not a recording: its first line is no asciicast header."
-                ) from None
+                raise Corrupt("cast.header", "This is not a recording: its first line is no asciicast header.") from None
             fields = None
         if fields is None or (isinstance(fields, dict) and fields.get("version") == 1):
             self._document = True
@@ -258,9 +258,7 @@ class CastReader:
         try:
             fields = orjson.loads(b"".join(self._parts))
         except orjson.JSONDecodeError:
-            raise Corrupt(
-                "cast.header", "This is not a recording: its first line is no asciicast header."
-            ) from None
+            raise Corrupt("cast.header", "This is not a recording: its first line is no asciicast header.") from None
         self._parts = []
         self.header = parse_header(fields)
         frames = fields.pop("stdout", None)

@@ -6,12 +6,15 @@ Never passes on a control sequence: what an endpoint wrote is stripped and then 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.recording.playback import clock_text
-from bastion.core.recording.reader import Event
 from bastion.core.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bastion.core.recording.reader import Event
 
 MAX_LINE: Final = 64 * 1024
 """Characters of one output line that are kept before it is broken."""

@@ -5,17 +5,20 @@ Never shows a text from a recording as it is: the canvas escapes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bastion.core.recording.playback import clock_text, speed_text
 from bastion.core.recording.track import CONTROL, Entry
-from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.paint import Canvas
 from bastion.core.terminal.style import BOLD, DIM, PLAIN, REVERSE, Style, style
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.text import text_width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bastion.core.terminal.grid import Grid, Row
 
 HELP: Final = "space play · ←→ seek · [ ] marks · / find · +- speed · q quit"
 

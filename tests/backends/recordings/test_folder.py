@@ -9,8 +9,8 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +19,9 @@ from bastion.core.errors import Corrupt, Invalid, Missing
 from bastion.core.recording.asciicast import header
 from bastion.core.recording.reader import Event, read
 from bastion.core.values import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STARTED = 1_700_000_000.0
 DAY = "2023/11/14"

@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 import tracemalloc
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +16,9 @@ from bastion.core.errors import Corrupt
 from bastion.core.recording.convert import to_v2, to_v3
 from bastion.core.recording.reader import MAX_LINE, CastReader, Event, read
 from bastion.core.values import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FUZZ = int(os.environ.get("BASTION_FUZZ", "1"))
 V3 = b'{"version":3,"term":{"cols":80,"rows":24}}\n'
