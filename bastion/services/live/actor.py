@@ -95,6 +95,7 @@ class SessionActor:
         self._busy = False
         self._channel: EndpointChannel | None = None
         self._dialling: asyncio.Task[None] | None = None
+        self._early: list[Callable[[], None]] = []
         self._seats: dict[str, Seat] = {}
         self._stays: dict[str, ParticipantRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -164,11 +165,17 @@ class SessionActor:
 
     def output(self, data: bytes, *, stderr: bool = False) -> None:
         """Bytes came from the endpoint."""
+        if self._channel is None:  # it spoke before `dial` returned: its turn comes right after it opened
+            self._early.append(lambda: self.output(data, stderr=stderr))
+            return
         self._bytes_out += len(data)
         self.post(e.OutputReceived(self._now(), data, stderr))
 
     def closed(self, status: int | None, signal: str | None, error: str) -> None:
         """The far side ended."""
+        if self._channel is None and self.session.state is State.CONNECTING:
+            self._early.append(lambda: self.closed(status, signal, error))
+            return
         self._channel = None
         self.post(e.EndpointClosed(self._now(), status, signal, error))
 
@@ -254,6 +261,9 @@ class SessionActor:
             return
         self._channel = channel
         self.post(e.EndpointOpened(self._now()))
+        early, self._early = self._early, []
+        for event in early:
+            event()
 
     def _to_endpoint(self, effect: do.ToEndpoint) -> None:
         if self._channel is None:
