@@ -46,7 +46,7 @@ Job = Callable[[], bool]
 class Player:
     """One replay on one console. `run` returns when the person quits or is gone."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a replay needs
         self,
         console: Console,
         caps: Caps,
@@ -95,7 +95,7 @@ class Player:
         self._shown = None
         self._woken.set()
 
-    def signalled(self, name: str) -> None:
+    def signalled(self, name: str) -> None:  # noqa: ARG002 - whichever it is
         """End on any signal."""
         self.lost()
 
@@ -248,7 +248,7 @@ class Player:
         keys, self._typed = self._typed, []
         return keys
 
-    async def _press(self, key: Key) -> None:
+    async def _press(self, key: Key) -> None:  # noqa: C901, PLR0912 - the table of keys, one line each
         if self._prompt is not None and key.name not in ("ctrl-c", "ctrl-d"):
             self._press_in_prompt(key)
             return
@@ -259,7 +259,7 @@ class Player:
                 self._done = True
             case " ":
                 self._hold_position(now)
-                playback.set_playing(not playback.playing, now)
+                playback.set_playing(now, playing=not playback.playing)
             case "+" | "=" | ">":
                 playback.faster(now)
             case "-" | "_" | "<":
@@ -339,7 +339,7 @@ class Player:
     async def _step(self, *, forward: bool) -> None:
         now = self._clock.monotonic()
         self._hold_position(now)
-        self._playback.set_playing(False, now)
+        self._playback.set_playing(now, playing=False)
         stage = self._stage
         if forward:
             time = await stage.step()
@@ -378,7 +378,7 @@ class Player:
             return
         now = self._clock.monotonic()
         self._hold_position(now)
-        self._playback.set_playing(False, now)
+        self._playback.set_playing(now, playing=False)
         after = max(self._playback.position(now), self._stage.reached)
         header, session_id = self._stage.tape.header, self._stage.tape.session_id
         start = self._stage.index.keyframe(after)

@@ -27,8 +27,9 @@ from bastion.services.sealing import CastSeal, self_test
 
 if TYPE_CHECKING:
     from bastion.core.access.decision import Terms
+    from bastion.core.audit.checkpoint import Signer
     from bastion.core.values import Size
-    from bastion.services.ports import Clock, Recordings, RecordingWriter, Signer
+    from bastion.services.ports import Clock, Recordings, RecordingWriter
 
 STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
@@ -229,7 +230,7 @@ class Recording:
 class Recorder:
     """Opens recordings and keeps all of them durable with one tick. `report` takes audit events and must not block."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two of them are the low-water mark
         self,
         recordings: Recordings,
         clock: Clock,

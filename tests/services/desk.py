@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 NOBODY = Identity("u1", "audrey", ("auditor",), "192.0.2.9", ())
 
 
+WINDOW = Size(60, 8)
+
+
 class RealClock:
     """The machine's clock."""
 
@@ -30,7 +33,7 @@ class RealClock:
 class Desk:
     """A person at a terminal: a virtual one takes what they are sent, and tests wait for what it shows."""
 
-    def __init__(self, term: str = "xterm-256color", size: Size = Size(60, 8)) -> None:
+    def __init__(self, term: str = "xterm-256color", size: Size = WINDOW) -> None:
         self.identity = NOBODY
         self.term = term
         self.size = size

@@ -5,6 +5,9 @@ crash finds what was cut off without walking years of folders. A live cast is lo
 it alone.
 """
 
+# What is done here is done with descriptors of folders, which pathlib has no words for.
+# ruff: noqa: PTH100, PTH103, PTH118, PTH208
+
 from __future__ import annotations
 
 import errno
@@ -113,13 +116,9 @@ class RecordingFolder:
 
     def unfinished(self) -> Sequence[str]:
         """Return ids of casts that a crash left open; those that a process still writes are not among them."""
-        found = []
         with safe.folder(self.root, [_OPEN], create=True) as directory:
             names = sorted(os.listdir(directory))
-        for name in names:
-            if _ID.fullmatch(name) and not self._is_written(name):
-                found.append(name)
-        return found
+        return [name for name in names if _ID.fullmatch(name) and not self._is_written(name)]
 
     def close_interrupted(self, session_id: str, then: Callable[[], None] | None = None) -> None:
         """Cut an unfinished cast after its last whole line, mark it interrupted, call `then` and close it."""

@@ -64,7 +64,7 @@ class CastWriter:
         line = encoder.output(data, at)
         try:
             if os.write(self._descriptor, line) != len(line):
-                raise OSError(errno.ENOSPC, _FULL)
+                raise OSError(errno.ENOSPC, _FULL)  # noqa: TRY301 - the hot path: no call for it
         except OSError:
             self._undo(before)
             raise
@@ -118,7 +118,7 @@ class CastWriter:
             return
         try:
             if os.write(self._descriptor, lines) != len(lines):
-                raise OSError(errno.ENOSPC, _FULL)
+                raise OSError(errno.ENOSPC, _FULL)  # noqa: TRY301 - as above
         except OSError:
             self._undo(before)
             raise

@@ -114,10 +114,8 @@ def frame(grid: Grid, viewport: Viewport, below: Sequence[Row]) -> tuple[Grid, V
     Under the recording's screen stand our rows; where there is little room only the last of them, or none.
     """
     columns, lines = viewport.columns, viewport.lines
-    if lines >= _TIMELINE_FROM:
-        kept = list(below)
-    else:
-        kept = list(below)[-1:] if lines > 1 else []
+    room = len(below) if lines >= _TIMELINE_FROM else min(1, lines - 1)
+    kept = list(below)[len(below) - room :]
     inner = viewport.resized(columns, lines - len(kept)).followed(grid)
     shown = view(grid, inner)
     picture = replace(shown, rows=shown.rows + tuple(kept), title="")
