@@ -5,15 +5,18 @@ Mostly made while the session ran; what is missing (a crash, the last seconds) i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.recording import keyframes, track
 from bastion.core.recording.indexer import Indexer
 from bastion.core.recording.keyframes import Keyframe, Place, Places
-from bastion.core.recording.reader import Header
-from bastion.services.ports import Recordings, SideReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bastion.core.recording.reader import Header
+    from bastion.services.ports import Recordings, SideReader
 
 _TRACK_BYTES: Final = 4 * 1024 * 1024
 _HEADS: Final = 64 * 1024  # read at once: small keyframes are many to a block

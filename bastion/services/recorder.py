@@ -15,18 +15,21 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bastion.core.access.decision import Terms
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Corrupt, Ended, Unavailable
 from bastion.core.recording import keyframes, track
 from bastion.core.recording.asciicast import header
 from bastion.core.recording.keyframes import Due, Keyframe
 from bastion.core.recording.track import MARKER, Entry
-from bastion.core.values import Size
-from bastion.services.ports import Clock, Recordings, RecordingWriter, Signer
 from bastion.services.sealing import CastSeal, self_test
+
+if TYPE_CHECKING:
+    from bastion.core.access.decision import Terms
+    from bastion.core.audit.checkpoint import Signer
+    from bastion.core.values import Size
+    from bastion.services.ports import Clock, Recordings, RecordingWriter
 
 STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
@@ -57,9 +60,7 @@ class Subject:
 class Recording:
     """One session's recording. The session calls it on the loop, before it shows anything."""
 
-    def __init__(
-        self, recorder: Recorder, writer: RecordingWriter | None, subject: Subject, mode: str, seal: CastSeal | None
-    ) -> None:
+    def __init__(self, recorder: Recorder, writer: RecordingWriter | None, subject: Subject, mode: str, seal: CastSeal | None) -> None:
         self._recorder = recorder
         self._writer = writer
         self._seal = seal
@@ -213,9 +214,7 @@ class Recording:
     def _failed(self, error: OSError, size: int) -> None:
         if self._strict:
             if self.failure is None:
-                self.failure = Ended(
-                    "recording.failed", f"Recording failed: {reason(error)}. Session ended by policy.", str(error)
-                )
+                self.failure = Ended("recording.failed", f"Recording failed: {reason(error)}. Session ended by policy.", str(error))
                 self._report("recording.failed", "failed", error)
             raise self.failure from error
         if not self._gap:
@@ -231,7 +230,7 @@ class Recording:
 class Recorder:
     """Opens recordings and keeps all of them durable with one tick. `report` takes audit events and must not block."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two of them are the low-water mark
         self,
         recordings: Recordings,
         clock: Clock,
@@ -315,11 +314,7 @@ class Recorder:
             except OSError as error:
                 result, why, digest = "failed", reason(error), ""
             data: dict[str, object] = {"digest": digest} if digest else {}
-            self._emit(
-                AuditEvent(
-                    "recording.interrupted", self._clock.now(), session=session_id, result=result, reason=why, data=data
-                )
-            )
+            self._emit(AuditEvent("recording.interrupted", self._clock.now(), session=session_id, result=result, reason=why, data=data))
         return closed
 
     def _close_interrupted(self, session_id: str) -> str:
@@ -362,11 +357,7 @@ class Recorder:
 
     def report(self, subject: Subject, code: str, result: str, why: str, data: dict[str, object]) -> None:
         """Audit something about a recording."""
-        self._emit(
-            AuditEvent(
-                code, self._clock.now(), subject.user, subject.source, subject.endpoint, subject.session, result, why, data
-            )
-        )
+        self._emit(AuditEvent(code, self._clock.now(), subject.user, subject.source, subject.endpoint, subject.session, result, why, data))
 
 
 def _sync_all(recordings: Sequence[Recording], now: float) -> list[OSError | None]:

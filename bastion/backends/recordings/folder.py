@@ -5,17 +5,19 @@ crash finds what was cut off without walking years of folders. A live cast is lo
 it alone.
 """
 
+# What is done here is done with descriptors of folders, which pathlib has no words for.
+# ruff: noqa: PTH100, PTH103, PTH118, PTH208
+
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -24,6 +26,9 @@ from bastion.backends.recordings.mend import mend
 from bastion.backends.recordings.writer import CastWriter
 from bastion.core.errors import Corrupt, Invalid, Missing
 from bastion.core.recording.asciicast import FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 CAST: Final = "session.cast"
 META: Final = "meta.json"
@@ -73,9 +78,7 @@ class RecordingFolder:
             with safe.folder(self.root, parts) as directory:
                 descriptor = safe.opened(directory, CAST, os.O_RDONLY)
         except OSError as error:
-            raise Corrupt(
-                "recording.unreadable", "The recording is not a regular file that can be read.", str(error)
-            ) from error
+            raise Corrupt("recording.unreadable", "The recording is not a regular file that can be read.", str(error)) from error
         return _read(descriptor, offset)
 
     def append_side(self, session_id: str, name: str, data: bytes) -> None:
@@ -113,13 +116,9 @@ class RecordingFolder:
 
     def unfinished(self) -> Sequence[str]:
         """Return ids of casts that a crash left open; those that a process still writes are not among them."""
-        found = []
         with safe.folder(self.root, [_OPEN], create=True) as directory:
             names = sorted(os.listdir(directory))
-        for name in names:
-            if _ID.fullmatch(name) and not self._is_written(name):
-                found.append(name)
-        return found
+        return [name for name in names if _ID.fullmatch(name) and not self._is_written(name)]
 
     def close_interrupted(self, session_id: str, then: Callable[[], None] | None = None) -> None:
         """Cut an unfinished cast after its last whole line, mark it interrupted, call `then` and close it."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.recording.asciicast import CastEncoder
-from bastion.core.values import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bastion.core.values import Size
 
 _FULL: Final = "the disk took only a part of a line"
 
@@ -61,7 +64,7 @@ class CastWriter:
         line = encoder.output(data, at)
         try:
             if os.write(self._descriptor, line) != len(line):
-                raise OSError(errno.ENOSPC, _FULL)
+                raise OSError(errno.ENOSPC, _FULL)  # noqa: TRY301 - the hot path: no call for it
         except OSError:
             self._undo(before)
             raise
@@ -115,7 +118,7 @@ class CastWriter:
             return
         try:
             if os.write(self._descriptor, lines) != len(lines):
-                raise OSError(errno.ENOSPC, _FULL)
+                raise OSError(errno.ENOSPC, _FULL)  # noqa: TRY301 - as above
         except OSError:
             self._undo(before)
             raise

@@ -1,9 +1,9 @@
-"""Keyframes: screens with their place in the cast, so that a player can start anywhere. Never reads a file.
+r"""Keyframes: screens with their place in the cast, so that a player can start anywhere. Never reads a file.
 
 The side file `keyframes` is a row of records, each written by one `write`. It is derived from the cast: it may be
 lost, cut or damaged and is then made again.
 
-    header  44 bytes, little endian: magic "KF1\\n", time u64 (microseconds), offset u64 (in the cast, where the
+    header  44 bytes, little endian: magic "KF1\n", time u64 (microseconds), offset u64 (in the cast, where the
             next line begins), columns u16, lines u16, length of the author u16, length of the screen u32,
             raw length of the screen u32, crc32 of what follows u32, crc32 of the header so far u32
     author  UTF-8, who types from here on (the cast's last `# bastion by`)
@@ -15,10 +15,12 @@ from __future__ import annotations
 import struct
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bastion.core.values import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 FILE: Final = "keyframes"
 EVERY_BYTES: Final = 256 * 1024

@@ -33,7 +33,7 @@ class Playback:
         """Go on from another position."""
         self._position, self._since = max(0, position), now
 
-    def set_playing(self, playing: bool, now: float) -> None:
+    def set_playing(self, now: float, *, playing: bool) -> None:
         """Play or stand still."""
         self.jump(self.position(now), now)
         self.playing = playing
