@@ -6,6 +6,7 @@ Never runs a command. The library is imported here only, since it takes 0.1 s to
 from __future__ import annotations
 
 import asyncio
+import io
 import codecs
 from collections import OrderedDict
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -106,7 +107,7 @@ class ConsoleInput(Input):
 
     def fileno(self) -> int:
         """There is no file here."""
-        raise NotImplementedError
+        raise io.UnsupportedOperation("fileno")
 
     def typeahead_hash(self) -> str:
         """Return what tells this console from others."""
