@@ -129,7 +129,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     low_water_share=settings.recording.free_share,
                 )
                 gatekeeper = Gatekeeper(policies, source, clock)
-                dialer = EndpointDialer(SshDialer(), str(settings.home))
+                dialer = EndpointDialer(SshDialer(settings.sessions.connect_timeout, settings.sessions.login_timeout), str(settings.home))
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
                 connect = Connect(
