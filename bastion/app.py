@@ -19,11 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import asyncssh  # noqa: F401 - imported before the clock starts to matter; the doors use it
-
 from bastion.backends.dialer import EndpointDialer
 from bastion.backends.dialer.link import Link, forget_address, write_address
 from bastion.backends.dialer.ssh import SshDialer
+from bastion.backends.metrics.log import set_up as set_up_log
+from bastion.backends.metrics.process import memory, thread_usage
 from bastion.backends.policies import PolicyFolder, load_policy
 from bastion.backends.recordings import RecordingFolder
 from bastion.backends.store import Store, open_store
@@ -48,8 +48,10 @@ from bastion.services.inventory import Inventory
 from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
 from bastion.services.login import Login
+from bastion.services.node import Node
 from bastion.services.people import People
 from bastion.services.policies import Policies, Reload
+from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
 from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, VAULT_KEY, Caller, Report, Setup, check_home, make_home
@@ -171,14 +173,16 @@ class Host:
 
     async def serve(self, settings: Settings, ready: Callable[[str], None]) -> int:
         """Listen until SIGTERM or SIGINT; SIGHUP reads the policy again."""
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        logging.getLogger("asyncssh").setLevel(logging.WARNING)
+        set_up_log(settings.log_level)
         async with open_house(settings) as house:
             await _recover(house)
-            door = SshDoor(house.login, partial(run_command, house.desk), house.auditor, house.clock)
+            pulse = Pulse(house.clock, thread_usage, house.auditor.record)
+            node = Node(settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory)
+            desk = replace(house.desk, node=node)
+            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock)
             await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), _wire_limits(settings))
             write_address(settings.home, settings.ssh.host, door.port)
-            tasks = [spawn("recorder", house.recorder.run()), spawn("policies", house.policies.watch()), spawn("collector", _collect())]
+            tasks = [spawn("recorder", house.recorder.run()), spawn("policies", house.policies.watch()), spawn("collector", _collect()), spawn("pulse", pulse.run())]
             house.policies.on_reload(partial(_tell_reload, house))
             house.auditor.record(AuditEvent("node.started", house.clock.now(), subject=settings.node))
             _settle()
@@ -314,6 +318,12 @@ def _tell_reload(house: House, report: Reload) -> None:
         house.auditor.record(AuditEvent("policy.refused", house.clock.now(), result="failed", reason=report.refused.public))
     elif report.changed:
         house.auditor.record(AuditEvent("policy.changed", house.clock.now(), reason=f"epoch {report.epoch}"))
+
+
+def _disk(settings: Settings) -> tuple[int, int]:
+    """Return (free, total) bytes where recordings are kept."""
+    state = os.statvfs(settings.recordings)
+    return state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
 
 
 def _settle() -> None:

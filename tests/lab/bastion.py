@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import paramiko
+
 from tests.lab.sshd import Sshd, keygen
 from tests.lab.tmux import Tmux
 
@@ -122,6 +124,30 @@ class Bastion:
     def tmux(self, user: str, *args: str, columns: int = 80, lines: int = 24, options: tuple[str, ...] = ("-t",)) -> Tmux:
         """Open stock ssh in a real terminal."""
         return Tmux(self.folder, self.ssh_argv(user, *args, options=options), columns=columns, lines=lines)
+
+    def paramiko(self, user: str) -> paramiko.SSHClient:
+        """Log in with paramiko; close it yourself."""
+        client = paramiko.SSHClient()
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        client.connect("127.0.0.1", self.port, user, key_filename=str(self.key_of(user.partition("%")[0])), allow_agent=False, look_for_keys=False, timeout=20)
+        return client
+
+    # ------------------------------------------------------------ what happened
+
+    def audit(self, code: str = "", *, since: int = 0) -> list[dict[str, Any]]:
+        """Return the audit log's facts after `since`, of one code, oldest first, as an auditor reads them."""
+        done = self.ssh("aud", f"audit export --since {since}")
+        assert done.returncode == 0, done.stderr.decode()
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        return [row for row in rows if not code or row["code"] == code]
+
+    def log_text(self) -> str:
+        """Return what the server wrote to its standard error."""
+        return (self.folder / "log").read_text()
+
+    def live(self, user: str = "sup", **fields: Any) -> list[dict[str, Any]]:
+        """Return the live sessions this person sees that have all these fields."""
+        return [row for row in self.json(user, "sessions") if all(row[name] == value for name, value in fields.items())]
 
     def casts(self) -> list[Path]:
         """Return the recordings on disk."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -72,8 +74,24 @@ class Tmux:
         while time.monotonic() < end:
             if (code := self.exit_code) is not None:
                 return code
+            self._nudge()
             time.sleep(0.03)
         raise AssertionError(f"it did not end:\n{self.screen()}")
+
+    def _nudge(self) -> None:
+        """Have tmux look for ended children again: on some kernels it misses the signal and never reaps."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            stat = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            if stat[0] == "Z":
+                os.kill(int(stat[1]), signal.SIGCHLD)
+
+    def pause(self) -> None:
+        """Stop the program as Ctrl-Z would, so that it reads nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let the stopped program run again."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
         """End it."""

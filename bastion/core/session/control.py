@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from bastion.core.session.participants import ControlLease, Participant
 
 
+_MAY_TYPE = frozenset({"control", "moderate"})
+
+
 @dataclass(slots=True)
 class Control:
     """The lease and the one who asks for it. `refusal_*` answer "" or why not, for people."""
@@ -37,7 +40,7 @@ class Control:
         """Say why `who` may not ask for the keyboard."""
         if self.holder == who.id:
             return "You have the keyboard."
-        if "control" not in who.rights:
+        if not who.rights & _MAY_TYPE:
             return "You look on here: policy does not let you take the keyboard of this session."
         return ""
 
@@ -49,7 +52,7 @@ class Control:
             return "Nobody asks for the keyboard. They ask with r."
         if to.id == self.holder:
             return f"{to.name} has the keyboard already."
-        if "control" not in to.rights:
+        if not to.rights & _MAY_TYPE:
             return f"Policy does not let {to.name} type in this session."
         return ""
 
@@ -59,6 +62,6 @@ class Control:
             return "You have the keyboard."
         if by.id == self.owner or "moderate" in by.rights:
             return ""
-        if self.holder is None and "control" in by.rights:
+        if self.holder is None and by.rights & _MAY_TYPE:
             return ""
         return "Only the owner takes the keyboard back, or a moderator. Ask for it with r."

@@ -23,7 +23,7 @@ def enter(caps: Caps, *, paste: bool = False) -> bytes:
     `paste`: ask for marks around pasted text, so that a pasted line end chooses nothing.
     """
     parts = ["\x1b[?1049h" if caps.alternate else ""]
-    parts.append(_calm(caps))
+    parts.append(calm(caps).decode())
     if caps.titles:
         parts.append("\x1b[22;2t")
     if paste and caps.paste:
@@ -34,7 +34,7 @@ def enter(caps: Caps, *, paste: bool = False) -> bytes:
 
 def leave(caps: Caps, last: Grid | None = None) -> bytes:
     """Return what undoes `enter`; `last` is the picture shown last, whose cursor shape is undone."""
-    parts = [_calm(caps)]
+    parts = [calm(caps).decode()]
     if last is not None and last.cursor_shape and caps.cursor_shapes:
         parts.append("\x1b[0 q")
     if caps.titles:
@@ -44,6 +44,7 @@ def leave(caps: Caps, last: Grid | None = None) -> bytes:
     return "".join(parts).encode()
 
 
-def _calm(caps: Caps) -> str:
+def calm(caps: Caps) -> bytes:
+    """Return what switches off every mode that a program may have left on, and the margins."""
     margins = "\x1b[r" if caps.scroll_region else ""
-    return margins + (_CALM if caps.alternate else _CALM_OLD)
+    return (margins + (_CALM if caps.alternate else _CALM_OLD)).encode()

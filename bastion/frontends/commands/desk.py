@@ -196,6 +196,13 @@ class Connect(Protocol):
         """Bring the owner back to a detached session."""
 
 
+class Node(Protocol):
+    """This process (`services.node.Node`)."""
+
+    def status(self) -> dict[str, object]:
+        """Return its vital signs as plain values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Everything a command may use."""
@@ -213,6 +220,8 @@ class Desk:
     connect: Connect
     replay: Replay
     version: str = "0"
+    node: Node | None = None
+    """None where nothing is served: the host's program on its own."""
 
 
 async def visible_endpoints(desk: Desk, identity: Identity) -> list[tuple[Endpoint, Decision]]:

@@ -6,6 +6,7 @@ Never needs a running server.
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,8 @@ from bastion.frontends.commands.verbs import Shown, help_flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bastion.settings import Settings
 
 _POLICY: Final = ("check", "explain", "test")
 _DENIED: Final = 77
@@ -100,10 +103,30 @@ def _serve(program: Program, home: Path | None, inner_home: Path | None, **optio
     settings = _settings(home, inner_home, **options)
     refuse_root(settings, program.warn, os.geteuid())
 
+    def ready(line: str) -> None:
+        program.say(line)
+        program.warn(_how_to_log_in(settings, line))
+
     async def work() -> int:
-        return await program.load().serve(settings, program.say)
+        return await program.load().serve(settings, ready)
 
     return run_async(work())
+
+
+def _how_to_log_in(settings: Settings, ready: str) -> str:
+    """Return, for people, the line to type now and the fingerprint that ssh will ask about."""
+    from bastion.services.people import read_public_key  # noqa: PLC0415
+    from bastion.services.setup import DEMO_KEY, HOST_KEY, demo_name  # noqa: PLC0415
+
+    host, _, port = ready.split()[1].removeprefix("ssh=").rpartition(":")
+    key = settings.path(DEMO_KEY)
+    who = demo_name(this_caller().name) if settings.path("demo").is_dir() else "YOUR-NAME"
+    identity = f"-i {shlex.quote(str(key))} " if key.exists() else ""
+    lines = [f"log in:   ssh {identity}-p {port} {who}@{host.strip('[]')}"]
+    public = settings.path(f"{HOST_KEY}.pub")
+    if public.exists():
+        lines.append(f"host key: {read_public_key(public.read_text()).fingerprint} (ssh shows it the first time)")
+    return "\n".join(lines)
 
 
 def _migrate(program: Program, home: Path | None, inner_home: Path | None) -> int:

@@ -34,6 +34,11 @@ class SshDoor:
         """Return the port it listens on."""
         return self._server.port if self._server is not None else 0
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """Return how many connections there are, and how many of them have not logged in."""
+        return (len(self._server.connections), self._server.gate.unauthenticated) if self._server is not None else (0, 0)
+
     async def open(self, host: str, port: int, host_key: Path, limits: Limits) -> None:
         """Listen."""
         options = server_options([asyncssh.read_private_key(host_key)], limits=limits)

@@ -22,11 +22,9 @@ from bastion.core.session import events as e
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
-from bastion.core.terminal.grid import Row
-from bastion.core.terminal.paint import line
-from bastion.core.terminal.style import REVERSE, style
 from bastion.core.values import Size
 from bastion.services.console import Console
+from bastion.services.live.audience import Audience
 from bastion.services.live.ledger import Ledger
 from bastion.services.live.screen import LiveScreen
 from bastion.services.live.seat import Seat
@@ -43,9 +41,6 @@ from bastion.services.ports import (
 )
 from bastion.services.recorder import Recording
 from bastion.services.tasks import spawn
-
-NOTICE_SECONDS: Final = 6.0
-_BAR: Final = style(flags=REVERSE)
 
 
 class Auditing(Protocol):
@@ -96,13 +91,13 @@ class SessionActor:
         self._channel: EndpointChannel | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._early: list[Callable[[], None]] = []
-        self._seats: dict[str, Seat] = {}
         self._stays: dict[str, ParticipantRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.invited: set[str] = set()
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
-        self._screen = LiveScreen(session.size, self._screen_drained) if session.interactive else None
+        self._screen = LiveScreen(session.size, lambda: self._go_on("screen"), self._screen_current) if session.interactive else None
+        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on)
         self._bytes_out = 0
         self._bytes_in = 0
         self._last_seat = 1
@@ -118,12 +113,12 @@ class SessionActor:
             do.RecordInput: self._record_input,
             do.RecordResize: self._record_resize,
             do.Mark: self._mark,
-            do.Show: self._show,
-            do.ShowRaw: self._show_raw,
-            do.ShowRendered: self._show_rendered,
-            do.Notify: self._notify,
+            do.Show: self._audience.show,
+            do.ShowRaw: self._audience.show_raw,
+            do.ShowRendered: self._audience.show_rendered,
+            do.Notify: self._audience.notify,
             do.Dismiss: self._dismiss,
-            do.ShowHelp: self._show_help,
+            do.ShowHelp: self._audience.show_help,
             do.SetTimer: self._set_timer,
             do.Note: self._note,
             do.Finish: self._finish,
@@ -181,10 +176,7 @@ class SessionActor:
 
     def drained(self) -> None:
         """The endpoint took what it was sent."""
-        for seat in self._seats.values():
-            if seat.endpoint_waits:
-                seat.endpoint_waits = False
-                seat.console.resume()
+        self._audience.let_type()
 
     # ------------------------------------------------------------ people come
 
@@ -232,9 +224,8 @@ class SessionActor:
         return Participant(key, identity.user_id, identity.name, role, identity.source, self._now(), console.size, rights)
 
     def _seat(self, key: str, console: Console) -> Seat:
-        seat = Seat(key, console, self.post, self._now, self._status)
-        seat.on_drained = lambda: self._seat_drained(key)
-        self._seats[key] = seat
+        seat = Seat(key, console, self.post, self._now, self._audience.status)
+        self._audience.add(seat)
         return seat
 
     # ------------------------------------------------------------ effects: the endpoint
@@ -270,10 +261,7 @@ class SessionActor:
             return
         self._bytes_in += len(effect.data)
         if not self._channel.write(effect.data):
-            seat = self._seats.get(self.session.control.holder or "")
-            if seat is not None and not seat.endpoint_waits:
-                seat.endpoint_waits = True
-                seat.console.pause()
+            self._audience.hold_typing()
 
     def _end_input(self, effect: do.EndInput) -> None:
         del effect
@@ -310,11 +298,10 @@ class SessionActor:
             if not self._waits_for and self._channel is not None:
                 self._channel.resume()
 
-    def _seat_drained(self, key: str) -> None:
-        self._go_on(key)
-
-    def _screen_drained(self) -> None:
-        self._go_on("screen")
+    def _screen_current(self, keyframe: Callable[[], bytes], size: Size) -> None:
+        """The screen shows all that was recorded: a good moment for a keyframe."""
+        if self._recording.keyframe_due:
+            self._recording.keyframe(size, keyframe())
 
     # ------------------------------------------------------------ effects: the recording
 
@@ -332,87 +319,11 @@ class SessionActor:
     def _mark(self, effect: do.Mark) -> None:
         self._recording.marker(effect.text, self._now())
 
-    # ------------------------------------------------------------ effects: people
-
-    def _show(self, effect: do.Show) -> None:
-        seat = self._seats.get(effect.participant)
-        if seat is None or not seat.raw:
-            return
-        if not seat.write(effect.data, stderr=effect.stderr):
-            self._hold_back(effect.participant)
-
-    def _show_raw(self, effect: do.ShowRaw) -> None:
-        seat = self._seats.get(effect.participant)
-        if seat is None or self._screen is None:
-            return
-        screen = self._screen
-
-        def switch() -> None:
-            if self.session.control.holder != seat.participant or seat.out.done():
-                return
-            screen.remove(seat.participant)
-            seat.stop_pictures()
-            seat.write(screen.keyframe())
-            seat.raw = True
-
-        screen.when_current(switch)
-
-    def _show_rendered(self, effect: do.ShowRendered) -> None:
-        seat = self._seats.get(effect.participant)
-        if seat is None or self._screen is None:
-            return
-        seat.raw = False
-        self._go_on(effect.participant)
-        seat.start_pictures()
-        self._screen.add(effect.participant, seat)
-
-    def _notify(self, effect: do.Notify) -> None:
-        wanted = effect.participants or tuple(self._seats)
-        for key in wanted:
-            seat = self._seats.get(key)
-            if seat is not None:
-                self._tell(seat, effect.text)
-
-    def _tell(self, seat: Seat, text: str) -> None:
-        seat.notice = text
-        if seat.rendered and self._screen is not None:
-            self._screen.refresh()
-            asyncio.get_running_loop().call_later(NOTICE_SECONDS, self._forget_notice, seat, text)
-
-    def _forget_notice(self, seat: Seat, text: str) -> None:
-        if seat.notice == text:
-            seat.notice = ""
-            if self._screen is not None:
-                self._screen.refresh()
-
     def _dismiss(self, effect: do.Dismiss) -> None:
-        seat = self._seats.pop(effect.participant, None)
-        if seat is None:
-            return
-        if self._screen is not None:
-            self._screen.remove(effect.participant)
-        self._go_on(effect.participant)
         stay = self._stays.pop(effect.participant, None)
         if stay is not None:
             self._save_stay(replace(stay, left_at=self._world.clock.now(), reason=effect.code))
-        seat.dismiss(effect.code, effect.text)
-
-    def _show_help(self, effect: do.ShowHelp) -> None:
-        self._notify(do.Notify((effect.participant,), "Ctrl-] then: d leave/detach  r ask  g give  t take  w who  P pause  k end  Ctrl-] itself"))
-
-    def _status(self, participant: str) -> Row | None:
-        seat = self._seats.get(participant)
-        who = self.session.people.get(participant)
-        if seat is None or who is None:
-            return None
-        holder = self.session.people.get(self.session.control.holder or "")
-        owner = self.session.people[self.session.owner]
-        state = " PAUSED " if self.session.state is State.PAUSED else " "
-        text = seat.notice or (
-            f"{owner.name}@{self.grant.endpoint.name}{state}{self.session.size} | {holder.name if holder else 'nobody'} types"
-            f" | you: {who.role.value} | REC | Ctrl-] d leaves, ? help"
-        )
-        return line(seat.size.columns, " " + text, _BAR)
+        self._audience.dismiss(effect)
 
     # ------------------------------------------------------------ effects: time, audit, end
 
@@ -466,7 +377,7 @@ class SessionActor:
         self._save()
         result = "ok" if effect.code in ("exit", "signal", "owner-left", "killed", "cancelled") else "failed"
         self._audit("session.ended", "system", result=result, reason=f"{effect.code}: {effect.text}" if effect.text else effect.code)
-        for key in list(self._seats):
+        for key in self._audience.keys():
             self._dismiss(do.Dismiss(key, effect.code, effect.text))
         self._on_finish(self)
         if not self.done.done():

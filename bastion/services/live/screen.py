@@ -18,6 +18,7 @@ from bastion.core.terminal import Terminal
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.grid import Grid, Row
+from bastion.core.terminal.overlay import Overlay, overlay
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.values import Size
 from bastion.services.tasks import spawn
@@ -25,6 +26,7 @@ from bastion.services.tasks import spawn
 FRAMES: Final = 30
 SLICE_BYTES: Final = 16 * 1024  # 1-3 ms of parsing (measured); the loop breathes between slices
 UNWATCHED_BACKLOG: Final = 4 * 1024 * 1024
+QUIET_SECONDS: Final = 0.5
 MOST_BACKLOG: Final = 8 * 1024 * 1024  # further behind than this, the endpoint waits
 VIEWERS_A_TURN: Final = 16
 
@@ -57,10 +59,13 @@ class _Viewer:
 class LiveScreen:
     """The followed screen of one session."""
 
-    def __init__(self, size: Size, on_drained: Callable[[], None]) -> None:
+    def __init__(self, size: Size, on_drained: Callable[[], None], on_current: Callable[[Callable[[], bytes], Size], None]) -> None:
         self._terminal: Terminal | None = None
         self._first_size = size
         self._on_drained = on_drained
+        self._on_current = on_current
+        self._quiet: asyncio.TimerHandle | None = None
+        self._pushed = False
         self._viewers: dict[str, _Viewer] = {}
         self._waiting: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
@@ -87,7 +92,21 @@ class LiveScreen:
         if self._viewers or self._waiting or backlog > UNWATCHED_BACKLOG:
             self._wake()
             return backlog <= MOST_BACKLOG
+        self._pushed = True
+        if self._quiet is None:
+            self._quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._when_quiet)
         return True
+
+    def _when_quiet(self) -> None:
+        """Catch up once nothing came for a while: titles, keyframes and search are then up to date for next to nothing."""
+        self._quiet = None
+        if self._closed:
+            return
+        if self._pushed:
+            self._pushed = False
+            self._quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._when_quiet)
+        elif self.terminal.backlog:
+            self._wake()
 
     def resize(self, size: Size) -> None:
         """Queue a change of size, in order with the output."""
@@ -125,6 +144,20 @@ class LiveScreen:
         self._waiting.append(call)
         self._wake()
 
+    def overlay(self, rows: list[Row], at: int) -> Overlay | None:
+        """Return how to show rows of ours over a terminal that has seen all that was pushed; None amid a sequence."""
+        terminal = self.terminal
+        terminal.catch_up()
+        if terminal.pending or at + len(rows) > terminal.lines:
+            return None
+        drawn = [overlay(terminal.screen, at + number, row, terminal.stream.last) for number, row in enumerate(rows)]
+        return Overlay(b"".join(each.show for each in drawn), b"".join(each.hide for each in drawn))
+
+    @property
+    def cursor_line(self) -> int:
+        """Return the line the cursor is on."""
+        return self.terminal.cursor[1]
+
     def keyframe(self) -> bytes:
         """Return bytes that bring a fresh terminal of this size to the state here, unfinished sequences included."""
         self.terminal.catch_up()
@@ -136,6 +169,9 @@ class LiveScreen:
         self._viewers.clear()
         self._waiting.clear()
         self._dirty.set()
+        if self._quiet is not None:
+            self._quiet.cancel()
+            self._quiet = None
 
     # ------------------------------------------------------------ beside the session
 
@@ -173,6 +209,8 @@ class LiveScreen:
                 return
         if behind:
             self._on_drained()
+        if not terminal.backlog:
+            self._on_current(self.keyframe, Size(terminal.columns, terminal.lines))
         waiting, self._waiting = self._waiting, []
         for call in waiting:
             call()

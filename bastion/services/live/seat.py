@@ -38,7 +38,9 @@ class Seat:
         self.rendered = False
         self.out: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         self.endpoint_waits = False
-        self.notice = ""
+        self.notice: list[str] = []
+        self.overlay = b""
+        """What takes the overlay away, while one is shown."""
         self._blocked = False
         self._post = post
         self._now = now
