@@ -124,11 +124,12 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     recordings,
                     clock,
                     auditor.record,
+                    signer,
                     low_water_bytes=settings.recording.free_bytes,
                     low_water_share=settings.recording.free_share,
                 )
                 gatekeeper = Gatekeeper(policies, source, clock)
-                dialer = EndpointDialer(SshDialer(), str(settings.home))
+                dialer = EndpointDialer(SshDialer(settings.sessions.connect_timeout, settings.sessions.login_timeout), str(settings.home))
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
                 connect = Connect(
@@ -159,7 +160,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     live=live,
                     control=control,
                     connect=connect,
-                    replay=Replay(recordings, clock),
+                    replay=Replay(recordings, clock, signer),
                     version=own_version(),
                 )
                 login = Login(store.users, auditor, clock)
@@ -247,11 +248,12 @@ class Host:
         when = time.time() if at is None else at
         return decide(policy, Identity(found.id, found.name, found.roles, source, ()), place, action, when), when
 
-    def verify_file(self, path: Path) -> str:
-        """Check a recording's file, without a server."""
+    def verify_file(self, path: Path, key: Path | None) -> str:
+        """Check a recording's file, without a server; against its seals with the public key in `key`."""
         from bastion.backends.recordings.check import check_file  # noqa: PLC0415 - only this command needs it
+        from bastion.backends.vault import Ed25519Verifier  # noqa: PLC0415 - as above
 
-        return check_file(path)
+        return check_file(path, Ed25519Verifier.load(key) if key is not None else None)
 
     def link(self, settings: Settings) -> HostLink:
         """Return the way to the running server, or to the files when none runs."""

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 CONFIG = """
+{more}
 Port {port}
 ListenAddress 127.0.0.1
 HostKey {folder}/host_ed25519
@@ -28,7 +29,6 @@ Subsystem sftp internal-sftp
 MaxStartups 300:30:400
 MaxSessions 100
 AllowTcpForwarding yes
-{more}
 """
 
 
