@@ -6,8 +6,8 @@ Never runs a command. The library is imported here only, since it takes 0.1 s to
 from __future__ import annotations
 
 import asyncio
-import io
 import codecs
+import io
 from collections import OrderedDict
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, TextIO, cast
