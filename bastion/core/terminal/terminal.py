@@ -276,9 +276,7 @@ class Terminal:
         now = [line.text() for line in self.screen.rows]
         before = self._drained
         lines += [
-            (self.offset, text)
-            for at, text in enumerate(now)
-            if text and (at >= len(before) or before[at] != text) and text not in before
+            (self.offset, text) for at, text in enumerate(now) if text and (at >= len(before) or before[at] != text) and text not in before
         ]
         self._drained = now
         return lines
