@@ -146,6 +146,7 @@ class Recording:
         else:
             if self._seal is not None:
                 self._report("recording.sealed", "ok", None, digest=self._seal.digest, bytes=self._writer.length)
+            self._recorder.complete(self._subject.session)
 
     def sync(self, now: float) -> OSError | None:
         """Make it durable, seal it and write its side files; called in the recorder's thread. Returns what went wrong."""
@@ -237,6 +238,7 @@ class Recorder:
         report: Report,
         signer: Signer | None = None,
         *,
+        closed: Callable[[str], None] | None = None,
         low_water_bytes: int = LOW_WATER_BYTES,
         low_water_share: float = LOW_WATER_SHARE,
     ) -> None:
@@ -244,6 +246,7 @@ class Recorder:
         self._clock = clock
         self._emit = report
         self._signer = signer
+        self._closed = closed
         if signer is not None:
             self_test(signer)
         self._low_water = (low_water_bytes, low_water_share)
@@ -350,6 +353,11 @@ class Recorder:
     def append_side(self, session_id: str, name: str, data: bytes) -> None:
         """Append to a recording's side file; called in a thread."""
         self._recordings.append_side(session_id, name, data)
+
+    def complete(self, session_id: str) -> None:
+        """Tell whoever wants to know (`closed`) that a recording is complete: it may be indexed, packed, moved."""
+        if self._closed is not None:
+            self._closed(session_id)
 
     def forget(self, recording: Recording) -> None:
         """Stop syncing a recording; it closes itself durably."""
