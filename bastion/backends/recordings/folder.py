@@ -5,9 +5,6 @@ crash finds what was cut off without walking years of folders. A live cast is lo
 it alone.
 """
 
-# What is done here is done with descriptors of folders, which pathlib has no words for.
-# ruff: noqa: PTH100, PTH103, PTH118, PTH208
-
 from __future__ import annotations
 
 import errno

@@ -69,7 +69,7 @@ class CastWriter:
         line = encoder.output(data, at)
         try:
             if os.write(self._descriptor, line) != len(line):
-                raise OSError(errno.ENOSPC, _FULL)  # noqa: TRY301 - the hot path: no call for it
+                raise OSError(errno.ENOSPC, _FULL)
         except OSError:
             self._undo(before)
             raise
@@ -129,7 +129,7 @@ class CastWriter:
             return
         try:
             if os.write(self._descriptor, lines) != len(lines):
-                raise OSError(errno.ENOSPC, _FULL)  # noqa: TRY301 - as above
+                raise OSError(errno.ENOSPC, _FULL)
         except OSError:
             self._undo(before)
             raise
