@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,10 +39,7 @@ def furnished_home(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Bast
 @pytest.fixture
 def own_bastion(tmp_path: Path, furnished_home: Bastion) -> Iterator[Bastion]:
     """The same for one test alone: to kill, fill its disk, stop it."""
-    lives = Bastion(tmp_path / "b")
-    shutil.copytree(furnished_home.folder / "home", lives.home)
-    lives.keys = furnished_home.keys
-    lives.start()
+    lives = furnished_home.copy(tmp_path / "b").start()
     yield lives
     lives.stop()
 
@@ -54,7 +50,8 @@ def furnished(folder: Path, sshd: Sshd) -> Bastion:
     loosen = made.home / "bastion.toml"
     loosen.write_text(loosen.read_text() + "\n[limits]\nexempt_networks = ['127.0.0.1/32']\n" if "\n[limits]" not in loosen.read_text() else
                       loosen.read_text().replace("# exempt_networks = []", "exempt_networks = ['127.0.0.1/32']"))
-    for name, roles in (("alice", ["engineer"]), ("bob", ["engineer"]), ("sup", ["supervisor"]), ("aud", ["auditor"])):
-        made.add_user(name, *roles)
-    made.add_endpoint("web01", sshd, "--label", "env=test")
-    return made.start()
+    made.start()
+    for name, role in (("alice", "engineer"), ("bob", "engineer"), ("sup", "supervisor"), ("aud", "auditor")):
+        made.admit_user(name, role)
+    made.admit_endpoint("web01", sshd.port, sshd.user, sshd.key, sshd.host_key_public, "--label env=test")
+    return made

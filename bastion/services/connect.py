@@ -72,6 +72,8 @@ class Connect:
         action = "connect" if command is None else "exec"
         grant = await self._grant(console.identity, name, login, action)
         self._refuse_too_many(console.identity)
+        if not self._world.auditor.healthy:
+            raise Unavailable("audit.unwritable", "The audit log cannot be written, so no session starts. An admin must look: audit verify")
         actor = await self._open(console, grant, command)
         seat = actor.start(console)
         try:

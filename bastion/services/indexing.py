@@ -51,6 +51,11 @@ class Index:
         """Who came and went, and every marker, by time."""
         return track.merged(self._track, self._indexer.marks)
 
+    def activity(self, columns: int) -> list[int]:
+        """Return how much was written in each of `columns` equal parts of the recording."""
+        points = sorted({(place.time, place.offset) for place in self.places}.union(self._indexer.points))
+        return keyframes.activity(points, self.duration, columns)
+
     def keyframe(self, time: int) -> Keyframe | None:
         """Return the last keyframe that is not after `time`."""
         for place in self.places.before(time):

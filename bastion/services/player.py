@@ -194,7 +194,7 @@ class Player:
         key = (columns, duration)
         if self._timeline is None or (key != self._timeline[0] and (columns != self._timeline[0][0] or now >= self._timeline[1])):
             index = self._stage.index
-            made = view.timeline(columns, duration, index.places.activity(duration, columns), index.entries)
+            made = view.timeline(columns, duration, index.activity(columns), index.entries)
             self._timeline = (key, now + 1.0, made)
         return self._timeline[2]
 
@@ -395,7 +395,7 @@ class Player:
 
     def _show_found(self) -> None:
         if self._found is None:
-            self._say(f"'{self._needle}' does not come any more")
+            self._say(f"'{self._needle}' does not come any more (Home, then n: from the start)")
         else:
             self._seek(self._found)
             self._say(f"found '{self._needle}' (n: next)")

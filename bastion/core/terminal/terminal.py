@@ -19,7 +19,7 @@ from bastion.core.terminal.stream import Stream
 
 SLICE: Final = 16_384
 """Bytes parsed at a stretch."""
-EFFORT: Final = 8192
+EFFORT: Final = 2048
 """Rows that one slice may touch in great moves (clearing, filling, scrolling) before it ends early."""
 SKIP_FROM: Final = 32_768
 """Waiting bytes from which looking for what only scrolls by pays."""

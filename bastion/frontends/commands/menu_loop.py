@@ -135,7 +135,7 @@ async def _open(door: Door, item: MenuItem) -> str:
         else:
             status = await connect.join(door.handover(), item.name, "viewer")
     except BastionError as error:
-        return f"{item.name}: {error.public}"
+        return error.public if error.public.startswith(item.name) else f"{item.name}: {error.public}"
     return f"{item.name}: ended" + (f" with exit status {status}." if status else ".")
 
 

@@ -35,6 +35,7 @@ class Door:
     auditor: Auditing
     clock: Clock
     is_open: list[bool] = field(default_factory=lambda: [True])
+    inside: set[Visitor] = field(default_factory=set)
 
 
 class Visitor(asyncssh.SSHServer):
@@ -57,6 +58,7 @@ class Visitor(asyncssh.SSHServer):
     def connection_lost(self, exc: Exception | None) -> None:
         """Write down a login that failed."""
         del exc
+        self._door.inside.discard(self)
         if self.identity is None and self._tried:
             self._door.login.refused(self._user_name, self._source(), "no key of that user was proven")
 
@@ -103,6 +105,12 @@ class Visitor(asyncssh.SSHServer):
         client = safe_text(str(connection.get_extra_info("client_version") or ""))
         self.target = target
         self.identity = self._door.login.accept(candidate, self._source(), client)
+        self._door.inside.add(self)
+
+    def put_out(self, reason: str) -> None:
+        """End this connection, telling the client why."""
+        if self._connection is not None:
+            self._connection.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
 
     # ------------------------------------------------------------ what they open
 

@@ -46,6 +46,10 @@ from bastion.services.tasks import spawn
 class Auditing(Protocol):
     """Where audited facts go: synchronous, queued, never lost."""
 
+    @property
+    def healthy(self) -> bool:
+        """Return whether facts reach the disk now."""
+
     def record(self, event: AuditEvent) -> None:
         """Write a fact down."""
 
@@ -247,6 +251,10 @@ class SessionActor:
         if not seat.out.done():
             console.attach(seat)
         return seat
+
+    def identity_of(self, participant: str) -> Identity | None:
+        """Return who sits there, as they proved themselves."""
+        return self._audience.identity_of(participant)
 
     def _person(self, key: str, console: Console, role: Role, rights: frozenset[str]) -> Participant:
         identity = self._identities[key] = console.identity

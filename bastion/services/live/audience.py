@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bastion.core.access.durations import show_duration
+from bastion.core.identity import Identity
 from bastion.core.session import effects as do
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
@@ -63,6 +64,11 @@ class Audience:
     def keys(self) -> list[str]:
         """Return who has a seat."""
         return list(self._seats)
+
+    def identity_of(self, participant: str) -> Identity | None:
+        """Return who sits there."""
+        seat = self._seats.get(participant)
+        return seat.console.identity if seat is not None else None
 
     # ------------------------------------------------------------ back-pressure
 
