@@ -97,6 +97,8 @@ class Stream(pyte.Stream):
         self._run("", effort)
 
     def _run(self, text: str, effort: int) -> None:
+        if "\0" in text:  # NUL is nothing to a terminal, wherever it stands; and `cat /dev/zero` is a flood like others
+            text = text.replace("\0", "")
         if not text.isascii() and _C1.search(text):
             text = text.translate(_C1_MEANING)
         if self._held:
