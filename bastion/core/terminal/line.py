@@ -113,10 +113,8 @@ def pack(line: Line) -> Packed:
     first = styles[0]
     if styles.count(first) == len(styles):
         return _new(Packed, (text, first, line.wrapped))
-    runs: list[int | Style] = []
-    for style, cells in groupby(styles):
-        runs += (len(list(cells)), style)
-    return _new(Packed, (text, tuple(runs), line.wrapped))
+    runs = tuple([part for style, cells in groupby(styles) for part in (len(list(cells)), style)])
+    return _new(Packed, (text, runs, line.wrapped))
 
 
 _PACKED_EMPTY: Final = Packed("", PLAIN, wrapped=False)

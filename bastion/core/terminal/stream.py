@@ -113,7 +113,7 @@ class Stream(pyte.Stream):
     def _parse(self, data: str, effort: int) -> str:  # noqa: C901, PLR0912 - the hot loop, on purpose in one piece
         """Parse text; return what must be looked at anew, since it was not split rightly."""
         screen = self.screen
-        draw, put = screen.draw, screen.put
+        draw, put, mixed = screen.draw, screen.put, screen.draw_mixed
         known = screen.transitions
         pieces = _split(data)
         final = pieces.pop()
@@ -124,10 +124,12 @@ class Stream(pyte.Stream):
         rest = iter(pieces)
         for text, token in zip(rest, rest, strict=True):
             if text:
-                if screen.plain and text.isascii():
+                if not screen.plain:
+                    draw(text)
+                elif text.isascii():
                     put(text)
                 else:
-                    draw(text)
+                    mixed(text)
             if token in known:
                 screen.pen, known = known[token]
                 screen.transitions = known
