@@ -63,9 +63,9 @@ class Stream(pyte.Stream):
         self.screen = screen
 
     @property
-    def busy(self) -> bool:
-        """Return whether text that arrived has been put off."""
-        return bool(self._held)
+    def held(self) -> int:
+        """Return the characters that arrived and were put off, since those before took their time."""
+        return len(self._held)
 
     @property
     def unfinished(self) -> bool:
@@ -89,7 +89,7 @@ class Stream(pyte.Stream):
         self._run(data, ENDLESS)
 
     def feed_bytes(self, data: bytes, effort: int = ENDLESS) -> None:
-        """Parse bytes; stop early when it took more effort than that, in rows touched (see `busy`)."""
+        """Parse bytes; stop early when it took more effort than that, in rows touched (see `held`)."""
         self._run(self._decoder.decode(data), effort)
 
     def go_on(self, effort: int = ENDLESS) -> None:
