@@ -28,7 +28,7 @@ from bastion.services.live.audience import Audience
 from bastion.services.live.ledger import Ledger
 from bastion.services.live.screen import LiveScreen
 from bastion.services.live.seat import Seat
-from bastion.services.live.views import ParticipantView, SessionView
+from bastion.services.live.views import Invitation, ParticipantView, SessionView
 from bastion.services.ports import (
     ChannelRequest,
     Clock,
@@ -64,6 +64,10 @@ class World:
     sessions: Sessions
 
 
+def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
+    del actor, identity, line
+
+
 class SessionActor:
     """One live session (implements EndpointEvents)."""
 
@@ -97,11 +101,16 @@ class SessionActor:
         self._early: list[Callable[[], None]] = []
         self._stays: dict[str, ParticipantRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self.invited: set[str] = set()
+        self.invitations: dict[str, Invitation] = {}
+        """Who was asked in, by user id."""
+        self.barred: set[str] = set()
+        """User ids of those who were sent out; an invitation lets them in again."""
+        self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
+        self._identities: dict[str, Identity] = {}
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
         self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
-        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on)
+        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now)
         self._bytes_out = 0
         self._bytes_in = 0
         self._last_seat = 1
@@ -123,6 +132,11 @@ class SessionActor:
             do.Notify: self._audience.notify,
             do.Dismiss: self._dismiss,
             do.ShowHelp: self._audience.show_help,
+            do.ShowPeople: self._audience.show_people,
+            do.Prompt: self._audience.prompt,
+            do.Pan: self._audience.pan,
+            do.HoldOutput: self._audience.hold_output,
+            do.InviteWanted: self._invite_wanted,
             do.SetTimer: self._set_timer,
             do.Note: self._note,
             do.Finish: self._finish,
@@ -184,9 +198,23 @@ class SessionActor:
 
     # ------------------------------------------------------------ people come
 
-    def facts(self, identity: Identity) -> SessionFacts:
-        """Return what policy may know of this session when it decides about that person."""
-        return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=identity.name in self.invited)
+    def invitation(self, identity: Identity) -> Invitation | None:
+        """Return that person's invitation, while it holds."""
+        found = self.invitations.get(identity.user_id)
+        return found if found is not None and self._world.clock.now() < found.until else None
+
+    def facts(self, identity: Identity, action: str = "join") -> SessionFacts:
+        """Return what policy may know of this session when it decides about that person.
+
+        One invited as viewer counts as invited for looking on only.
+        """
+        invitation = self.invitation(identity) if self.grant.terms.viewers == "invited" else None
+        invited = invitation is not None and (action == "join" or (action == "control" and invitation.role is Role.CONTROLLER))
+        return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=invited)
+
+    def present(self, user_id: str) -> list[tuple[Participant, Identity]]:
+        """Return the stays of that person here, and who they were proven to be."""
+        return [(person, self._identities[key]) for key, person in self.session.people.items() if person.user_id == user_id and person.attached]
 
     def begin(self) -> None:
         """Write the session down as pending, before anybody waits for it."""
@@ -194,6 +222,7 @@ class SessionActor:
 
     def start(self, console: Console) -> Seat:
         """Begin, with the owner's console."""
+        self._identities[self.session.owner] = console.identity
         seat = self._seat(self.session.owner, console)
         seat.raw = True  # theirs from the first byte on: nothing is cleared, as with plain ssh
         self._remember(self.session.people[self.session.owner])
@@ -228,11 +257,11 @@ class SessionActor:
         return self._audience.identity_of(participant)
 
     def _person(self, key: str, console: Console, role: Role, rights: frozenset[str]) -> Participant:
-        identity = console.identity
+        identity = self._identities[key] = console.identity
         return Participant(key, identity.user_id, identity.name, role, identity.source, self._now(), console.size, rights)
 
     def _seat(self, key: str, console: Console) -> Seat:
-        seat = Seat(key, console, self.post, self._now, self._audience.status)
+        seat = Seat(key, console, self.post, self._now, self._audience.status, self._audience.panel)
         self._audience.add(seat)
         return seat
 
@@ -331,7 +360,14 @@ class SessionActor:
         stay = self._stays.pop(effect.participant, None)
         if stay is not None:
             self._save_stay(replace(stay, left_at=self._world.clock.now(), reason=effect.code))
+        if effect.participant != self.session.owner:
+            self._identities.pop(effect.participant, None)
         self._audience.dismiss(effect)
+
+    def _invite_wanted(self, effect: do.InviteWanted) -> None:
+        identity = self._identities.get(effect.participant)
+        if identity is not None:
+            self.on_invite(self, identity, effect.line)
 
     # ------------------------------------------------------------ effects: time, audit, end
 

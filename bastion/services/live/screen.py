@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -47,6 +48,9 @@ class Picture(Protocol):
     def status(self) -> Row | None:
         """Return their status line, None for no such line."""
 
+    def panel(self) -> tuple[Row, ...]:
+        """Return lines of ours to stand over the top of the picture."""
+
     def show(self, data: bytes) -> None:
         """Send the bytes of a frame."""
 
@@ -72,6 +76,8 @@ class LiveScreen:
         self.exact = True
         """Whether every byte was parsed so far. Where not, only what scrolled or was redrawn since is certain."""
         self._viewers: dict[str, _Viewer] = {}
+        self._held: Grid | None = None
+        self._sees_held: Callable[[str], bool] = _nobody
         self._waiting: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
         self._dirty = asyncio.Event()
@@ -133,6 +139,23 @@ class LiveScreen:
             viewer.viewport = viewer.viewport.resized(*size)
             viewer.last = None
             self._wake()
+
+    def pan(self, key: str, right: int, down: int) -> None:
+        """Move a viewer's window by cells; 0, 0 ties it to the cursor again."""
+        viewer = self._viewers.get(key)
+        if viewer is not None:
+            here = viewer.viewport
+            viewer.viewport = here.panned(self.terminal.snapshot(), right, down) if right or down else here.following()
+            self._wake()
+
+    def hold(self, sees: Callable[[str], bool] | None) -> None:
+        """Keep the picture as it is for all viewers but those whom `sees` names; None lets it go on."""
+        self._held = None
+        if sees is not None:
+            self.terminal.catch_up()
+            self._held = self.terminal.snapshot()
+            self._sees_held = sees
+        self.refresh()
 
     def refresh(self) -> None:
         """Draw again soon: a status line changed."""
@@ -220,19 +243,23 @@ class LiveScreen:
             call()
 
     async def _frame(self) -> None:
-        grid = self.terminal.snapshot()
+        current = self.terminal.snapshot()
         shared: dict[tuple[object, ...], tuple[Grid, bytes]] = {}
         done = 0
-        for viewer in list(self._viewers.values()):
+        for name, viewer in list(self._viewers.items()):
+            grid = current if self._held is None or self._sees_held(name) else self._held
             if not viewer.picture.ready():
                 self._dirty.set()
                 continue
-            status = viewer.picture.status()
+            status, panel = viewer.picture.status(), viewer.picture.panel()
             viewer.viewport = viewer.viewport.followed(grid)
-            key = (id(viewer.last), viewer.viewport, viewer.picture.caps, status)
+            key = (id(viewer.last), id(grid), viewer.viewport, viewer.picture.caps, status, panel)
             found = shared.get(key)
             if found is None:
                 after = view(grid, viewer.viewport, status)
+                if panel:
+                    over = min(len(panel), len(after.rows) - 1)
+                    after = replace(after, rows=(*panel[:over], *after.rows[over:]))
                 found = shared[key] = (after, diff(viewer.last, after, viewer.picture.caps))
             viewer.last, data = found
             if data:
@@ -240,3 +267,7 @@ class LiveScreen:
             done += 1
             if done % VIEWERS_A_TURN == 0:
                 await asyncio.sleep(0)
+
+
+def _nobody(_: str) -> bool:
+    return False
