@@ -44,6 +44,17 @@ def leave(caps: Caps, last: Grid | None = None) -> bytes:
     return "".join(parts).encode()
 
 
+def give_back(caps: Caps, *, alternate: bool, in_line: bool) -> bytes:
+    """Return what leaves a program behind that goes on without this terminal.
+
+    `alternate`: it is on the alternate screen; `in_line`: its cursor does not stand at a line's start.
+    """
+    if alternate and caps.alternate:
+        return (_calm(caps) + "\x1b[?25h\x1b[?1049l\x1b[m").encode()
+    # margins and origin mode move the cursor home when they go
+    return ("\x1b7" + _calm(caps) + "\x1b8\x1b[m\x1b(B\x1b[?25h" + ("\r\n" if in_line else "")).encode()
+
+
 def _calm(caps: Caps) -> str:
     margins = "\x1b[r" if caps.scroll_region else ""
     return margins + (_CALM if caps.alternate else _CALM_OLD)

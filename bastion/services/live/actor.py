@@ -45,6 +45,7 @@ from bastion.services.recorder import Recording
 from bastion.services.tasks import spawn
 
 NOTICE_SECONDS: Final = 6.0
+_THEIR_OWN_END: Final = frozenset({"exit", "signal", "session.lost"})  # the far program ended itself, or nobody is there
 _BAR: Final = style(flags=REVERSE)
 
 
@@ -381,6 +382,9 @@ class SessionActor:
             return
         if self._screen is not None:
             self._screen.remove(effect.participant)
+            if seat.raw and effect.code not in _THEIR_OWN_END:
+                alternate, in_line = self._screen.left_behind()
+                seat.give_back(alternate=alternate, in_line=in_line)
         self._go_on(effect.participant)
         stay = self._stays.pop(effect.participant, None)
         if stay is not None:
