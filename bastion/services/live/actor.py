@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Protocol
 
 from bastion.core.access.decision import Grant, SessionFacts
@@ -228,6 +229,8 @@ class SessionActor:
     def _seat(self, key: str, console: Console) -> Seat:
         seat = Seat(key, console, self.post, self._now, self._status)
         seat.on_drained = lambda: self._seat_drained(key)
+        if self._screen is not None:
+            seat.on_resized = partial(self._screen.window, key)
         self._seats[key] = seat
         return seat
 

@@ -44,6 +44,7 @@ class Seat:
         self._now = now
         self._status = status
         self.on_drained: Callable[[], None] = lambda: None
+        self.on_resized: Callable[[Size], None] = lambda _: None
 
     # ------------------------------------------------------------ from the person
 
@@ -54,6 +55,7 @@ class Seat:
     def resized(self, size: Size) -> None:
         """Their window has another size."""
         self.size = size
+        self.on_resized(size)
         self._post(e.Resized(self._now(), self.participant, size))
 
     def signalled(self, name: str) -> None:
