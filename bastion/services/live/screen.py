@@ -191,6 +191,15 @@ class LiveScreen:
         self.terminal.catch_up()
         return self.terminal.dump() + self.terminal.pending
 
+    def left_behind(self) -> tuple[bool, bool]:
+        """Return whether the program is on the alternate screen, and whether its cursor is inside a line.
+
+        As far as it was parsed, where much waits: leaving is not held up by that.
+        """
+        if self.terminal.backlog <= SLICE_BYTES:
+            self.terminal.catch_up()
+        return self.terminal.alternate, self.terminal.cursor[0] > 0
+
     def close(self) -> None:
         """Stop following."""
         self._closed = True
