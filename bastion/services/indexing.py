@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bastion.core.recording import keyframes, track
 from bastion.core.recording.indexer import Indexer
 from bastion.core.recording.keyframes import Keyframe, Place, Places
+from bastion.core.recording.reader import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,3 +143,19 @@ class Index:
         if self._side is None:
             self._side = self._recordings.open_side(self._session_id, keyframes.FILE)
         return self._side is not None
+
+
+def build(recordings: Recordings, session_id: str) -> int:
+    """Make all keyframes a finished recording lacks; return how many it has now. `Missing`, `Corrupt`.
+
+    This takes a second of CPU for some 5 to 50 MB of cast: run it in a process of low priority, not in the server's.
+    """
+    chunks = recordings.chunks(session_id)
+    header, _, _ = read(chunks)
+    index = Index(recordings, session_id, header)
+    try:
+        while not index.complete:
+            index.step()
+        return len(index.places)
+    finally:
+        index.close()

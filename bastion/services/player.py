@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from bastion.core.errors import BastionError
 from bastion.core.keys import Key, KeyDecoder
 from bastion.core.recording import view
 from bastion.core.recording.find import Finder
@@ -359,7 +360,10 @@ class Player:
             if not future.done():
                 continue
             del self._jobs[name]
-            if future.result():
+            error = future.exception()
+            if isinstance(error, BastionError):  # a part of the file that cannot be read: the rest still plays
+                self._say(error.public)
+            elif future.result():
                 self._start(name, job)
             elif name == "find":
                 self._show_found()

@@ -110,7 +110,7 @@ class Stream(pyte.Stream):
         while text:
             text = self._parse(text, effort)
 
-    def _parse(self, data: str, effort: int) -> str:
+    def _parse(self, data: str, effort: int) -> str:  # noqa: C901, PLR0912 - the hot loop, on purpose in one piece
         """Parse text; return what must be looked at anew, since it was not split rightly."""
         screen = self.screen
         draw, put = screen.draw, screen.put

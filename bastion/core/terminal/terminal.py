@@ -14,7 +14,7 @@ from bastion.core.terminal.keyframe import dump
 from bastion.core.terminal.line import unpack
 from bastion.core.terminal.modes import BRACKETED_PASTE, DECCKM, DECSCNM, FOCUS, SYNCHRONIZED
 from bastion.core.terminal.screen import Screen
-from bastion.core.terminal.skip import WINDOW, possible, skip
+from bastion.core.terminal.skip import WINDOW, pass_over, possible, skip
 from bastion.core.terminal.stream import Stream
 
 SLICE: Final = 16_384
@@ -155,6 +155,36 @@ class Terminal:
             self._collect()
         return taken
 
+    def shed(self, keep: int) -> int:
+        """Give the oldest waiting bytes up, down to about `keep`; return how many.
+
+        For floods that outrun the parser. Modes that were switched in what is given up are switched; what it drew
+        is lost, which nobody sees once as much as a screen has scrolled. A change of size takes its turn.
+        """
+        self._finish()
+        waiting = self._waiting
+        while waiting and isinstance(first := waiting[0], tuple):
+            waiting.popleft()
+            self._resize(*first)
+        parts: list[bytes] = []
+        size = 0
+        while waiting and self._backlog - size - len(waiting[0]) >= keep and isinstance(item := waiting[0], bytes):
+            parts.append(item)
+            size += len(item)
+            waiting.popleft()
+        given_up = b"".join(parts)
+        end = given_up.rfind(b"\n") + 1 or size  # between two lines, where there are lines
+        if end < size:
+            waiting.appendleft(given_up[end:])
+            given_up = given_up[:end]
+        if end:
+            self._backlog -= end
+            self.offset += end
+            self._look_again = 0
+            self._guard(lambda: pass_over(self.screen, self.stream, given_up))
+            self._finish()
+        return end
+
     def catch_up(self) -> None:
         """Parse all that waits."""
         while self._waiting or self.stream.busy:
@@ -276,9 +306,7 @@ class Terminal:
         now = [line.text() for line in self.screen.rows]
         before = self._drained
         lines += [
-            (self.offset, text)
-            for at, text in enumerate(now)
-            if text and (at >= len(before) or before[at] != text) and text not in before
+            (self.offset, text) for at, text in enumerate(now) if text and (at >= len(before) or before[at] != text) and text not in before
         ]
         self._drained = now
         return lines

@@ -29,6 +29,7 @@ USAGE: Final = 64
 INTERNAL: Final = 70
 _LEFT: Final = 64  # they left at a question, or said no: nothing was done
 _DENIED_RESULT: Final = "denied"
+_SUPERVISION: Final = frozenset({"end", "pause"})  # a hidden session "does not exist"; that it was tried is written down
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ async def _run(door: Door, words: list[str]) -> int:
         _audit(door, call, _DENIED_RESULT, error.public)
         raise
     except BastionError as error:
-        if call.verb.action.startswith("admin."):
+        if call.verb.action.startswith("admin.") or call.verb.action in _SUPERVISION:
             _audit(door, call, "failed", error.public)
         raise
 

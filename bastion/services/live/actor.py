@@ -108,7 +108,7 @@ class SessionActor:
         self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
-        self._screen = LiveScreen(session.size, lambda: self._go_on("screen"), self._screen_current) if session.interactive else None
+        self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
         self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now)
         self._bytes_out = 0
         self._bytes_in = 0
@@ -343,8 +343,8 @@ class SessionActor:
 
     def _record_output(self, effect: do.RecordOutput) -> None:
         self._recording.output(effect.data, self._now())
-        if self._screen is not None and not self._screen.push(effect.data):
-            self._hold_back("screen")
+        if self._screen is not None:
+            self._screen.push(effect.data)
 
     def _record_input(self, effect: do.RecordInput) -> None:
         self._recording.input(effect.data, self._now(), effect.by)

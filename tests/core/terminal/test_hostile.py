@@ -112,7 +112,8 @@ def test_no_cell_ever_holds_a_control_character(size: tuple[int, int], data: byt
     terminal.feed(data)
     for row in terminal.snapshot().rows:
         for char in "".join(row.chars):
-            assert char >= " " and not "\x7f" <= char < "\xa0"
+            assert char >= " "
+            assert not "\x7f" <= char < "\xa0"
 
 
 def test_an_exception_resets_that_screen_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
