@@ -9,10 +9,10 @@ from bastion.core.identity import Identity
 from bastion.core.session import events as e
 from bastion.core.session.state import State
 from bastion.services.gatekeeper import Gatekeeper
-from bastion.services.live.actor import Auditing, SessionActor
+from bastion.services.live.actor import SessionActor
 from bastion.services.live.registry import Live
 from bastion.services.live.views import SessionView
-from bastion.services.ports import Clock
+from bastion.services.ports import Auditing, Clock
 
 
 class Control:
