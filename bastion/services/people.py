@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bastion.services.ports import Auditing, Clock, Users
 
-MIN_RSA_BITS: Final = 2048  # SECURITY section 6; 3072 advised
+MIN_RSA_BITS: Final = 2048  # 3072 is advised
 MAX_KEYS: Final = 50  # each login attempt may probe them all
 _MAX_LINE: Final = 16 * 1024
 _COMMENT: Final = 100
