@@ -44,7 +44,9 @@ from bastion.services.connect import Connect
 from bastion.services.connect import Limits as SessionLimits
 from bastion.services.control import Control
 from bastion.services.gatekeeper import Gatekeeper
+from bastion.services.guests import Guests
 from bastion.services.inventory import Inventory
+from bastion.services.invitations import Invitations
 from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
 from bastion.services.login import Login
@@ -134,6 +136,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 dialer = EndpointDialer(SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout), str(settings.home))
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
+                invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
+                guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.session_id)
                 connect = Connect(
                     World(clock, dialer, auditor, store.sessions),
                     gatekeeper,
@@ -162,10 +166,12 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     live=live,
                     control=control,
                     connect=connect,
+                    invitations=invitations,
+                    guests=guests,
                     replay=Replay(recordings, clock, signer),
                     version=own_version(),
                 )
-                login = Login(store.users, auditor, clock)
+                login = Login(store.users, auditor, clock, guests)
                 yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, live, control, login, desk)
         finally:
             await store.close()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from bastion.core.access.decision import Verdict
 from bastion.core.session import events as e
+from bastion.services.live.rights import GUEST
 
 if TYPE_CHECKING:
     from bastion.core.identity import Identity
@@ -69,6 +70,8 @@ class Revocation:
         """Decide everything live again, now."""
         self._next = 0.0
         for user_id in self._present():
+            if user_id.startswith(GUEST):
+                continue  # they have no account; their invitation ends with its session
             user = await self._users.by_id(user_id)
             if user is None or user.disabled:
                 self._put_out(user_id, LOCKED)
@@ -95,7 +98,7 @@ class Revocation:
             if person.user_id == actor.record.user_id or not person.attached:
                 continue
             seat = actor.identity_of(person.id)
-            if seat is None or seat.user_id.startswith("guest:"):
+            if seat is None or seat.user_id.startswith(GUEST):
                 continue
             identity = await self._still(seat)
             facts = replace(actor.facts(identity or seat), running=True)
@@ -109,7 +112,7 @@ class Revocation:
 
     async def _still(self, identity: Identity) -> Identity | None:
         """Return the identity with the roles that the account has now; None when there is no such account any more."""
-        if identity.user_id.startswith("guest:"):
+        if identity.user_id.startswith(GUEST):
             return identity
         user = await self._users.by_id(identity.user_id)
         if user is None or user.disabled:

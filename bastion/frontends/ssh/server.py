@@ -8,6 +8,7 @@ from typing import Any, Final
 import asyncssh
 
 from bastion.core.audit.event import AuditEvent
+from bastion.core.errors import Missing
 from bastion.core.identity import Identity
 from bastion.core.text import safe_text
 from bastion.core.values import Target
@@ -75,7 +76,7 @@ class Visitor(asyncssh.SSHServer):
         self._tried = True
         if not self._door.is_open[0] or not _strong(key):
             return False
-        candidate = await self._door.login.candidate(username, key.get_fingerprint())
+        candidate = await self._door.login.candidate(username, key.get_fingerprint(), self._source())
         if candidate is None or username != self._user_name:
             return False
         self._candidates[key.public_data] = candidate
@@ -111,7 +112,11 @@ class Visitor(asyncssh.SSHServer):
         """A session channel; its own requests are decided in the command tree."""
         if self.identity is None:
             return False
-        return Channel(self.identity, self.target, self._door.run, self._refused)
+        try:
+            line = self._door.login.line(self.identity)
+        except Missing as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, error.public) from None
+        return Channel(self.identity, self.target, self._door.run, self._refused, line)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         """Forwarding is off."""

@@ -95,7 +95,6 @@ class SessionActor:
         self.barred: set[str] = set()
         """User ids of those who were sent out; an invitation lets them in again."""
         self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
-        self._identities: dict[str, Identity] = {}
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
         self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
@@ -203,7 +202,8 @@ class SessionActor:
 
     def present(self, user_id: str) -> list[tuple[Participant, Identity]]:
         """Return the stays of that person here, and who they were proven to be."""
-        return [(person, self._identities[key]) for key, person in self.session.people.items() if person.user_id == user_id and person.attached]
+        people = [person for person in self.session.people.values() if person.user_id == user_id and person.attached]
+        return [(person, identity) for person in people if (identity := self.identity_of(person.id)) is not None]
 
     def begin(self) -> None:
         """Write the session down as pending, before anybody waits for it."""
@@ -211,7 +211,6 @@ class SessionActor:
 
     def start(self, console: Console) -> Seat:
         """Begin, with the owner's console."""
-        self._identities[self.session.owner] = console.identity
         seat = self._seat(self.session.owner, console)
         seat.raw = True  # theirs from the first byte on: nothing is cleared, as with plain ssh
         self._remember(self.session.people[self.session.owner])
@@ -246,7 +245,7 @@ class SessionActor:
         return self._audience.identity_of(participant)
 
     def _person(self, key: str, console: Console, role: Role, rights: frozenset[str]) -> Participant:
-        identity = self._identities[key] = console.identity
+        identity = console.identity
         return Participant(key, identity.user_id, identity.name, role, identity.source, self._now(), console.size, rights)
 
     def _seat(self, key: str, console: Console) -> Seat:
@@ -349,12 +348,10 @@ class SessionActor:
         stay = self._stays.pop(effect.participant, None)
         if stay is not None:
             self._save_stay(replace(stay, left_at=self._world.clock.now(), reason=effect.code))
-        if effect.participant != self.session.owner:
-            self._identities.pop(effect.participant, None)
         self._audience.dismiss(effect)
 
     def _invite_wanted(self, effect: do.InviteWanted) -> None:
-        identity = self._identities.get(effect.participant)
+        identity = self.identity_of(effect.participant)
         if identity is not None:
             self.on_invite(self, identity, effect.line)
 
