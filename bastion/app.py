@@ -19,11 +19,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import asyncssh  # noqa: F401 - imported before the clock starts to matter; the doors use it
-
 from bastion.backends.dialer import EndpointDialer
 from bastion.backends.dialer.link import Link, forget_address, write_address
 from bastion.backends.dialer.ssh import SshDialer
+from bastion.backends.metrics.log import set_up as set_up_log
+from bastion.backends.metrics.process import memory, thread_usage
 from bastion.backends.policies import PolicyFolder, load_policy
 from bastion.backends.recordings import RecordingFolder
 from bastion.backends.store import Store, open_store
@@ -44,15 +44,20 @@ from bastion.services.connect import Connect
 from bastion.services.connect import Limits as SessionLimits
 from bastion.services.control import Control
 from bastion.services.gatekeeper import Gatekeeper
+from bastion.services.guests import Guests
 from bastion.services.inventory import Inventory
+from bastion.services.invitations import Invitations
 from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
 from bastion.services.login import Login
+from bastion.services.node import Node
 from bastion.services.people import People
 from bastion.services.policies import Policies, Reload
+from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
-from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, VAULT_KEY, Caller, Report, Setup, check_home, make_home
+from bastion.services.revocation import Revocation
+from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, USER_CA, VAULT_KEY, Caller, Report, Setup, check_home, make_home
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
@@ -82,6 +87,7 @@ class House:
     store: Store
     auditor: Auditor
     policies: Policies
+    gatekeeper: Gatekeeper
     recorder: Recorder
     live: Live
     control: Control
@@ -122,13 +128,16 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     recordings,
                     clock,
                     auditor.record,
+                    signer,
                     low_water_bytes=settings.recording.free_bytes,
                     low_water_share=settings.recording.free_share,
                 )
                 gatekeeper = Gatekeeper(policies, source, clock)
-                dialer = EndpointDialer(SshDialer(settings.sessions.connect_timeout, settings.sessions.login_timeout), str(settings.home))
+                dialer = EndpointDialer(SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout), str(settings.home))
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
+                invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
+                guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.session_id)
                 connect = Connect(
                     World(clock, dialer, auditor, store.sessions),
                     gatekeeper,
@@ -157,11 +166,13 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     live=live,
                     control=control,
                     connect=connect,
-                    replay=Replay(recordings, clock),
+                    invitations=invitations,
+                    guests=guests,
+                    replay=Replay(recordings, clock, signer),
                     version=own_version(),
                 )
-                login = Login(store.users, auditor, clock)
-                yield House(settings, clock, store, auditor, policies, recorder, live, control, login, desk)
+                login = Login(store.users, auditor, clock, guests)
+                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, live, control, login, desk)
         finally:
             await store.close()
 
@@ -171,14 +182,24 @@ class Host:
 
     async def serve(self, settings: Settings, ready: Callable[[str], None]) -> int:
         """Listen until SIGTERM or SIGINT; SIGHUP reads the policy again."""
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        logging.getLogger("asyncssh").setLevel(logging.WARNING)
+        set_up_log(settings.log_level)
         async with open_house(settings) as house:
             await _recover(house)
-            door = SshDoor(house.login, partial(run_command, house.desk), house.auditor, house.clock)
+            if house.store.audit.notice:
+                _log.warning("audit: %s", house.store.audit.notice)
+                house.auditor.record(AuditEvent("audit.noticed", house.clock.now(), result="failed", reason=str(house.store.audit.notice)))
+            pulse = Pulse(house.clock, thread_usage, house.auditor.record)
+            node = Node(settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory)
+            desk = replace(house.desk, node=node)
+            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock)
             await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), _wire_limits(settings))
             write_address(settings.home, settings.ssh.host, door.port)
-            tasks = [spawn("recorder", house.recorder.run()), spawn("policies", house.policies.watch()), spawn("collector", _collect())]
+            revocation = Revocation(house.live, house.gatekeeper, house.store.users, house.clock, door.present, door.put_out)
+            house.desk.people.changed = revocation.look_again
+            house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
+            recording = spawn("recorder", house.recorder.run())
+            beside = {"revocation": revocation.run(), "policies": house.policies.watch(), "collector": _collect(), "pulse": pulse.run()}
+            tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
             house.auditor.record(AuditEvent("node.started", house.clock.now(), subject=settings.node))
             _settle()
@@ -190,9 +211,9 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
-                for task in tasks[1:]:
+                for task in tasks:
                     task.cancel()
-                await tasks[0]
+                await recording
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 
@@ -243,11 +264,12 @@ class Host:
         when = time.time() if at is None else at
         return decide(policy, Identity(found.id, found.name, found.roles, source, ()), place, action, when), when
 
-    def verify_file(self, path: Path) -> str:
-        """Check a recording's file, without a server."""
+    def verify_file(self, path: Path, key: Path | None) -> str:
+        """Check a recording's file, without a server; against its seals with the public key in `key`."""
         from bastion.backends.recordings.check import check_file  # noqa: PLC0415 - only this command needs it
+        from bastion.backends.vault import Ed25519Verifier  # noqa: PLC0415 - as above
 
-        return check_file(path)
+        return check_file(path, Ed25519Verifier.load(key) if key is not None else None)
 
     def link(self, settings: Settings) -> HostLink:
         """Return the way to the running server, or to the files when none runs."""
@@ -316,8 +338,16 @@ def _tell_reload(house: House, report: Reload) -> None:
         house.auditor.record(AuditEvent("policy.changed", house.clock.now(), reason=f"epoch {report.epoch}"))
 
 
+def _disk(settings: Settings) -> tuple[int, int]:
+    """Return (free, total) bytes where recordings are kept."""
+    state = os.statvfs(settings.recordings)
+    return state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
+
+
 def _settle() -> None:
     """Take what start-up made out of the collector's sight: a full collection costs 34-45 ms at 500 sessions."""
+    from bastion.frontends.commands import menu_loop, prompt  # noqa: F401, PLC0415 - so that the first person need not wait for them
+
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 1000)

@@ -9,22 +9,25 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from bastion.core.errors import BastionError
 from bastion.core.keys import Key, KeyDecoder
 from bastion.core.recording import view
 from bastion.core.recording.find import Finder
 from bastion.core.recording.playback import Playback, clock_text
 from bastion.core.recording.reader import MAX_TIME
-from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.fullscreen import enter, leave
-from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.viewport import Viewport
-from bastion.core.values import Size
-from bastion.services.console import Console
-from bastion.services.ports import Clock, Recordings
-from bastion.services.stage import Stage
+
+if TYPE_CHECKING:
+    from bastion.core.terminal.caps import Caps
+    from bastion.core.terminal.grid import Grid, Row
+    from bastion.core.values import Size
+    from bastion.services.console import Console
+    from bastion.services.ports import Clock, Recordings
+    from bastion.services.stage import Stage
 
 FRAME_SECONDS: Final = 1 / 30
 IDLE_SECONDS: Final = 3.0
@@ -44,7 +47,7 @@ Job = Callable[[], bool]
 class Player:
     """One replay on one console. `run` returns when the person quits or is gone."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a replay needs
         self,
         console: Console,
         caps: Caps,
@@ -78,6 +81,7 @@ class Player:
         self._message = ("", 0.0)
         self._jobs: dict[str, tuple[asyncio.Future[bool], Job]] = {}
         self._found: int | None = None
+        self._timeline: tuple[tuple[int, int], float, view.Timeline] | None = None
 
     # ------------------------------------------------------------ what the console tells (ConsoleListener)
 
@@ -92,7 +96,7 @@ class Player:
         self._shown = None
         self._woken.set()
 
-    def signalled(self, name: str) -> None:
+    def signalled(self, name: str) -> None:  # noqa: ARG002 - whichever it is
         """End on any signal."""
         self.lost()
 
@@ -181,10 +185,19 @@ class Player:
             message=self._said(now),
             wall=self._wall_text(position) if self._wall else "",
         )
-        rows = [view.timeline_row(columns, state, index.places.activity(duration, columns), index.entries)]
+        rows = [view.timeline_row(columns, position, self._prepared(columns, duration, now))]
         if self._input:
             rows.append(view.typed_row(columns, *self._stage.typed))
         return [*rows, view.status_row(columns, state)]
+
+    def _prepared(self, columns: int, duration: int, now: float) -> view.Timeline:
+        """Return the row of time; it is worked out anew once a second, not for each frame."""
+        key = (columns, duration)
+        if self._timeline is None or (key != self._timeline[0] and (columns != self._timeline[0][0] or now >= self._timeline[1])):
+            index = self._stage.index
+            made = view.timeline(columns, duration, index.activity(columns), index.entries)
+            self._timeline = (key, now + 1.0, made)
+        return self._timeline[2]
 
     def _word(self, *, at_end: bool) -> str:
         if self._follow:
@@ -236,7 +249,7 @@ class Player:
         keys, self._typed = self._typed, []
         return keys
 
-    async def _press(self, key: Key) -> None:
+    async def _press(self, key: Key) -> None:  # noqa: C901, PLR0912 - the table of keys, one line each
         if self._prompt is not None and key.name not in ("ctrl-c", "ctrl-d"):
             self._press_in_prompt(key)
             return
@@ -247,7 +260,7 @@ class Player:
                 self._done = True
             case " ":
                 self._hold_position(now)
-                playback.set_playing(not playback.playing, now)
+                playback.set_playing(now, playing=not playback.playing)
             case "+" | "=" | ">":
                 playback.faster(now)
             case "-" | "_" | "<":
@@ -327,7 +340,7 @@ class Player:
     async def _step(self, *, forward: bool) -> None:
         now = self._clock.monotonic()
         self._hold_position(now)
-        self._playback.set_playing(False, now)
+        self._playback.set_playing(now, playing=False)
         stage = self._stage
         if forward:
             time = await stage.step()
@@ -347,7 +360,10 @@ class Player:
             if not future.done():
                 continue
             del self._jobs[name]
-            if future.result():
+            error = future.exception()
+            if isinstance(error, BastionError):  # a part of the file that cannot be read: the rest still plays
+                self._say(error.public)
+            elif future.result():
                 self._start(name, job)
             elif name == "find":
                 self._show_found()
@@ -357,8 +373,7 @@ class Player:
         await asyncio.gather(*running, return_exceptions=True)
 
     def _index_more(self) -> bool:
-        self._stage.index.step()
-        return not self._stage.index.complete
+        return self._stage.index.step()
 
     def _find(self) -> None:
         if not self._needle:
@@ -366,7 +381,7 @@ class Player:
             return
         now = self._clock.monotonic()
         self._hold_position(now)
-        self._playback.set_playing(False, now)
+        self._playback.set_playing(now, playing=False)
         after = max(self._playback.position(now), self._stage.reached)
         header, session_id = self._stage.tape.header, self._stage.tape.session_id
         start = self._stage.index.keyframe(after)
@@ -383,7 +398,7 @@ class Player:
 
     def _show_found(self) -> None:
         if self._found is None:
-            self._say(f"'{self._needle}' does not come any more")
+            self._say(f"'{self._needle}' does not come any more (Home, then n: from the start)")
         else:
             self._seek(self._found)
             self._say(f"found '{self._needle}' (n: next)")

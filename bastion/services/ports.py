@@ -360,16 +360,6 @@ class RecordingWriter(Protocol):
         """Note the state ("closed" or "failed") and close."""
 
 
-class Signer(Protocol):
-    """The key that seals recordings (Ed25519)."""
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the signature of `message`."""
-
-    def check(self, message: bytes, signature: bytes) -> bool:
-        """Return whether `signature` is this key's for `message`."""
-
-
 class SideReader(Protocol):
     """A side file opened for reading at any place; it may grow meanwhile."""
 

@@ -15,23 +15,27 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bastion.core.access.decision import Terms
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Corrupt, Ended, Unavailable
 from bastion.core.recording import keyframes, track
 from bastion.core.recording.asciicast import header
 from bastion.core.recording.keyframes import Due, Keyframe
 from bastion.core.recording.track import MARKER, Entry
-from bastion.core.values import Size
-from bastion.services.ports import Clock, Recordings, RecordingWriter, Signer
 from bastion.services.sealing import CastSeal, self_test
+
+if TYPE_CHECKING:
+    from bastion.core.access.decision import Terms
+    from bastion.core.audit.checkpoint import Signer
+    from bastion.core.values import Size
+    from bastion.services.ports import Clock, Recordings, RecordingWriter
 
 STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
 SYNC_SECONDS: Final = 1.0
 """A power cut may take this much and the time of one tick (SECURITY: at most 2 s)."""
+_THREADS: Final = 8  # a disk takes many syncs at once in about the time of one
 _SIDES: Final = 256  # side entries that wait for the tick; a disk that slow loses the oldest of them
 LOW_WATER_BYTES: Final = 1 << 30
 LOW_WATER_SHARE: Final = 0.05
@@ -57,9 +61,7 @@ class Subject:
 class Recording:
     """One session's recording. The session calls it on the loop, before it shows anything."""
 
-    def __init__(
-        self, recorder: Recorder, writer: RecordingWriter | None, subject: Subject, mode: str, seal: CastSeal | None
-    ) -> None:
+    def __init__(self, recorder: Recorder, writer: RecordingWriter | None, subject: Subject, mode: str, seal: CastSeal | None) -> None:
         self._recorder = recorder
         self._writer = writer
         self._seal = seal
@@ -145,6 +147,7 @@ class Recording:
         else:
             if self._seal is not None:
                 self._report("recording.sealed", "ok", None, digest=self._seal.digest, bytes=self._writer.length)
+            self._recorder.complete(self._subject.session)
 
     def sync(self, now: float) -> OSError | None:
         """Make it durable, seal it and write its side files; called in the recorder's thread. Returns what went wrong."""
@@ -213,9 +216,7 @@ class Recording:
     def _failed(self, error: OSError, size: int) -> None:
         if self._strict:
             if self.failure is None:
-                self.failure = Ended(
-                    "recording.failed", f"Recording failed: {reason(error)}. Session ended by policy.", str(error)
-                )
+                self.failure = Ended("recording.failed", f"Recording failed: {reason(error)}. Session ended by policy.", str(error))
                 self._report("recording.failed", "failed", error)
             raise self.failure from error
         if not self._gap:
@@ -231,13 +232,14 @@ class Recording:
 class Recorder:
     """Opens recordings and keeps all of them durable with one tick. `report` takes audit events and must not block."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two of them are the low-water mark
         self,
         recordings: Recordings,
         clock: Clock,
         report: Report,
         signer: Signer | None = None,
         *,
+        closed: Callable[[str], None] | None = None,
         low_water_bytes: int = LOW_WATER_BYTES,
         low_water_share: float = LOW_WATER_SHARE,
     ) -> None:
@@ -245,6 +247,7 @@ class Recorder:
         self._clock = clock
         self._emit = report
         self._signer = signer
+        self._closed = closed
         if signer is not None:
             self_test(signer)
         self._low_water = (low_water_bytes, low_water_share)
@@ -315,11 +318,7 @@ class Recorder:
             except OSError as error:
                 result, why, digest = "failed", reason(error), ""
             data: dict[str, object] = {"digest": digest} if digest else {}
-            self._emit(
-                AuditEvent(
-                    "recording.interrupted", self._clock.now(), session=session_id, result=result, reason=why, data=data
-                )
-            )
+            self._emit(AuditEvent("recording.interrupted", self._clock.now(), session=session_id, result=result, reason=why, data=data))
         return closed
 
     def _close_interrupted(self, session_id: str) -> str:
@@ -344,9 +343,12 @@ class Recorder:
         if not wanted:
             return
         now = self._clock.monotonic()
-        for recording, error in zip(wanted, await asyncio.to_thread(_sync_all, wanted, now), strict=True):
-            if error is not None:
-                recording.sync_failed(error)
+        shares = [wanted[share::_THREADS] for share in range(min(_THREADS, len(wanted)))]
+        results = await asyncio.gather(*(asyncio.to_thread(_sync_all, share, now) for share in shares))
+        for share, errors in zip(shares, results, strict=True):
+            for recording, error in zip(share, errors, strict=True):
+                if error is not None:
+                    recording.sync_failed(error)
 
     def stop(self) -> None:
         """End `run` after a last sync."""
@@ -356,17 +358,18 @@ class Recorder:
         """Append to a recording's side file; called in a thread."""
         self._recordings.append_side(session_id, name, data)
 
+    def complete(self, session_id: str) -> None:
+        """Tell whoever wants to know (`closed`) that a recording is complete: it may be indexed, packed, moved."""
+        if self._closed is not None:
+            self._closed(session_id)
+
     def forget(self, recording: Recording) -> None:
         """Stop syncing a recording; it closes itself durably."""
         self._open.discard(recording)
 
     def report(self, subject: Subject, code: str, result: str, why: str, data: dict[str, object]) -> None:
         """Audit something about a recording."""
-        self._emit(
-            AuditEvent(
-                code, self._clock.now(), subject.user, subject.source, subject.endpoint, subject.session, result, why, data
-            )
-        )
+        self._emit(AuditEvent(code, self._clock.now(), subject.user, subject.source, subject.endpoint, subject.session, result, why, data))
 
 
 def _sync_all(recordings: Sequence[Recording], now: float) -> list[OSError | None]:

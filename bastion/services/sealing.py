@@ -6,14 +6,18 @@ A seal that could not be written is kept and written before the next one: the ch
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.errors import Misconfigured
 from bastion.core.recording import seal
 from bastion.core.recording.seal import Sealer, Verdict
-from bastion.services.ports import Recordings, Signer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bastion.core.audit.checkpoint import Signer, Verifier
+    from bastion.services.ports import Recordings
 
 _CHUNK: Final = 256 * 1024
 
@@ -22,7 +26,8 @@ def self_test(signer: Signer) -> None:
     """Sign and check, right and wrong, so that sealing is never silently off. `Misconfigured`."""
     message = b"self-test"
     signature = signer.sign(message)
-    if not signer.check(message, signature) or signer.check(message + b"!", signature):
+    key_id = signer.key_id
+    if not signer.verify(message, signature, key_id) or signer.verify(message + b"!", signature, key_id):
         raise Misconfigured("seal.self_test", "The key that seals recordings does not work: recordings would prove nothing.")
 
 
@@ -32,7 +37,7 @@ class CastSeal:
     def __init__(self, recordings: Recordings, session_id: str, signer: Signer, now: float) -> None:
         self._recordings = recordings
         self._session_id = session_id
-        self._sealer = Sealer(session_id, signer.sign)
+        self._sealer = Sealer(session_id, signer)
         self._sealed_at = now
         self._waiting = b""
 
@@ -85,13 +90,13 @@ class CastSeal:
             self._waiting = b""
 
 
-async def verify(recordings: Recordings, session_id: str, signer: Signer, *, digest: str = "") -> Verdict:
+async def verify(recordings: Recordings, session_id: str, verifier: Verifier, *, digest: str = "") -> Verdict:
     """Check a recording against its seals, and `digest` where the audit log knows it. `Missing`, `Corrupt`."""
 
     def check() -> Verdict:
         cast = recordings.chunks(session_id)
         seals = seal.verified_lines(_side(recordings, session_id))
-        return seal.verify(cast, seals, signer.check, session=session_id, digest=digest)
+        return seal.verify(cast, seals, verifier, session=session_id, digest=digest)
 
     return await asyncio.to_thread(check)
 

@@ -6,14 +6,17 @@ Never blocks the loop for longer than a slice of parsing; files are read in thre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.recording.reader import Event, parse_size
 from bastion.core.terminal import Terminal
 from bastion.core.terminal.terminal import SLICE
-from bastion.services.indexing import Index
-from bastion.services.tape import Tape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bastion.services.indexing import Index
+    from bastion.services.tape import Tape
 
 _NEAR: Final = 1_000_000
 """Microseconds ahead that are always reached by playing: a keyframe would not be faster."""
@@ -101,7 +104,7 @@ class Stage:
             self.typed = (event.by, ((before if by == event.by else "") + event.data)[-_TYPED:])
 
     async def _catch_up(self) -> None:
-        while self.screen.backlog or self.screen.stream.busy:
+        while self.screen.backlog:
             self.screen.advance()
             await asyncio.sleep(0)  # a slice takes 1 to 3 ms: let the sessions have their turn
         self.screen.catch_up()  # a resize may wait behind the last byte

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from bastion.core.errors import Corrupt
 from bastion.core.recording.reader import CastReader, Event, Header
-from bastion.services.ports import Recordings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bastion.services.ports import Recordings
 
 
 class Tape:

@@ -28,7 +28,7 @@ from bastion.wire.limits import TerminalSize, clamp_size, clean_term
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from bastion.wire.guard import GuardedConnection
+    from bastion.wire.carrier import Carrier
 
 _MAX_WINDOW: Final = 0xFFFFFFFF
 _SIGNAL = re.compile(rb"[A-Z0-9]{1,16}")
@@ -59,7 +59,7 @@ _ALONE_AFTER: Final = 0.5
 class WireChannel(SSHChannel[bytes]):
     """What all kinds of channels share. Bytes only."""
 
-    _conn: Any  # GuardedConnection | None; each base of asyncssh's declares its own
+    _conn: Any  # Carrier | None; each base of asyncssh's declares its own
     _send_buf: list[tuple[bytes | memoryview, int | None]]  # type: ignore[assignment]
 
     # --- outward -------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class WireChannel(SSHChannel[bytes]):
         size = len(data)
         if not size:
             return
-        conn: GuardedConnection | None = self._conn
+        conn: Carrier | None = self._conn
         if (
             not self._send_buf
             and size <= self._send_pktsize
@@ -98,7 +98,7 @@ class WireChannel(SSHChannel[bytes]):
 
     def _flush_send_buf(self) -> None:
         """Send while the peer's window, the kernel and the key exchange let us."""
-        conn: GuardedConnection | None = self._conn
+        conn: Carrier | None = self._conn
         buffered = self._send_buf
         while buffered and self._send_window and conn is not None and conn.ready_to_send:
             data, datatype = buffered[0]
@@ -186,7 +186,7 @@ class WireChannel(SSHChannel[bytes]):
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> bool | Awaitable[None]:
         """Process a packet; a fault of ours ends this channel, a fault of the peer the connection."""
-        conn: GuardedConnection | None = self._conn
+        conn: Carrier | None = self._conn
         if conn is not None and not self._affordable(conn, pkttype, packet):
             return True
         try:
@@ -197,7 +197,7 @@ class WireChannel(SSHChannel[bytes]):
             self.fault(fault)
             return True
 
-    def _affordable(self, conn: GuardedConnection, pkttype: int, packet: SSHPacket) -> bool:
+    def _affordable(self, conn: Carrier, pkttype: int, packet: SSHPacket) -> bool:
         """Whether the peer may still send this now. May end the connection."""
         if pkttype == MSG_CHANNEL_REQUEST:
             rest = packet.get_remaining_payload()
@@ -234,7 +234,7 @@ class WireChannel(SSHChannel[bytes]):
 
     def fault(self, fault: BaseException) -> None:
         """An exception in the session's code: log it and end this channel, and nothing else."""
-        conn: GuardedConnection | None = self._conn
+        conn: Carrier | None = self._conn
         if conn is not None:
             detail = f"{type(fault).__name__}: {fault}"
             conn.report("fault.session", detail)
@@ -342,8 +342,8 @@ class ServerChannel(WireChannel, SSHServerChannel[bytes]):
         self._guarded().report("peer.request", f"{request}: {why}")
         return False
 
-    def _guarded(self) -> GuardedConnection:
-        return cast("GuardedConnection", self._conn)
+    def _guarded(self) -> Carrier:
+        return cast("Carrier", self._conn)
 
 
 def _terminal_modes(encoded: bytes, most: int) -> dict[int, int]:

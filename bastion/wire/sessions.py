@@ -40,7 +40,10 @@ class Exit:
 
 
 class _ByteSession:
-    """What both sides share: collecting, pausing, and keeping faults in place."""
+    """What both sides share: collecting, pausing, and keeping faults in place.
+
+    Names that begin with an underscore are ours: a subclass that takes one for itself breaks this.
+    """
 
     _channel: WireChannel | None = None
     _parts: list[tuple[bytes, int | None]] | None = None
@@ -315,7 +318,7 @@ class ClientSession(_ByteSession, asyncssh.SSHClientSession[bytes]):
 
     exit: Exit | None = None
     """How the remote command ended, once it has said so."""
-    _ended = False
+    _eof_seen = False
     _exit_told = False
 
     @property
@@ -353,7 +356,7 @@ class ClientSession(_ByteSession, asyncssh.SSHClientSession[bytes]):
 
     def _exited(self, result: Exit) -> None:
         self.exit = result
-        self._tell_exit(self._ended)
+        self._tell_exit(self._eof_seen)
 
     def _tell_exit(self, ended: bool) -> None:
         # sshd reports the exit when the process is gone, while its last output is still on the way.
@@ -363,7 +366,7 @@ class ClientSession(_ByteSession, asyncssh.SSHClientSession[bytes]):
 
     def eof_received(self) -> bool:
         keep_open = super().eof_received()
-        self._ended = True
+        self._eof_seen = True
         self._tell_exit(True)
         return keep_open
 
@@ -376,7 +379,7 @@ class ClientSession(_ByteSession, asyncssh.SSHClientSession[bytes]):
 class TCPSession(_ByteSession, asyncssh.SSHTCPSession[bytes]):
     """A direct-tcpip channel as a byte stream."""
 
-    _ended = False
+    _eof_seen = False
     _wrote_eof = False
 
     @property
@@ -407,11 +410,11 @@ class TCPSession(_ByteSession, asyncssh.SSHTCPSession[bytes]):
     def eof_received(self) -> bool:
         if not super().eof_received():
             self._wrote_eof = True
-        self._ended = True
+        self._eof_seen = True
         self._close_if_over()
         return True
 
     def _close_if_over(self) -> None:
         # A session's command ends with its channel; here only the two ends say that it is over.
-        if self._ended and self._wrote_eof and self._channel is not None:
+        if self._eof_seen and self._wrote_eof and self._channel is not None:
             self._channel.close()

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bastion.core.identity import Identity
 from bastion.core.terminal import Terminal
 from bastion.core.values import Size
-from bastion.services.console import ConsoleListener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bastion.services.console import ConsoleListener
 
 NOBODY = Identity("u1", "audrey", ("auditor",), "192.0.2.9", ())
+
+
+WINDOW = Size(60, 8)
 
 
 class RealClock:
@@ -26,7 +33,7 @@ class RealClock:
 class Desk:
     """A person at a terminal: a virtual one takes what they are sent, and tests wait for what it shows."""
 
-    def __init__(self, term: str = "xterm-256color", size: Size = Size(60, 8)) -> None:
+    def __init__(self, term: str = "xterm-256color", size: Size = WINDOW) -> None:
         self.identity = NOBODY
         self.term = term
         self.size = size

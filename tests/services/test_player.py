@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+from desk import Desk, RealClock
 
 from bastion.backends.recordings import RecordingFolder
 from bastion.core.errors import Corrupt, Invalid, Missing
 from bastion.core.recording.asciicast import header
 from bastion.core.values import Size
 from bastion.services.replay import Replay
-from desk import Desk, RealClock
 
 LABEL = header(size=Size(40, 5), term="xterm", started_at=1.7e9, session="S1", user="alice", endpoint="web", login="root")
 

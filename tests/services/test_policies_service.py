@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+from bastion.backends.policies import PolicyFolder
 from bastion.core.access.build import build
+from bastion.core.access.decide import decide
 from bastion.core.access.policy import Policy
 from bastion.core.access.source import Document, PolicyWarning
 from bastion.core.errors import Misconfigured
+from bastion.core.identity import Identity
 from bastion.services.policies import Policies, Reload
 
 
@@ -142,3 +146,35 @@ async def test_the_watch_takes_a_change_up_by_itself() -> None:
     watch.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watch
+
+
+async def test_files_that_change_are_in_force_and_files_that_break_are_not(tmp_path: Path) -> None:
+    def write(effect: str) -> None:
+        path = tmp_path / "p.yaml"
+        path.write_text(f"rules:\n  - {{name: r, effect: {effect}, roles: ['*'], actions: [audit]}}\n")
+
+    def allowed() -> bool:
+        return decide(policies.current, Identity("u", "alice", (), "", ()), None, "audit", 0.0).allowed
+
+    write("allow")
+    policies = await Policies.start(PolicyFolder(tmp_path))
+    assert allowed()
+    write("dney")
+    await policies.poll()
+    report = await policies.poll()
+    assert report is not None
+    assert report.refused is not None
+    assert report.refused.public.endswith("p.yaml:2: rules[1].effect must be 'allow' or 'deny', not 'dney'; did you mean 'deny'?")
+    assert allowed()
+    write("deny")
+    await policies.poll()
+    await policies.poll()
+    assert not allowed()
+    (tmp_path / "p.yaml").unlink()
+    await policies.poll()
+    report = await policies.poll()
+    assert report is not None
+    assert report.refused is not None
+    assert report.refused.code == "policy.none"
+    assert not allowed()
+    assert policies.epoch == 2

@@ -7,18 +7,22 @@ import errno
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bastion.backends.recordings import RecordingFolder
 from bastion.core.access.decision import Terms
-from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Ended, Unavailable
 from bastion.core.recording.reader import read
 from bastion.core.values import Size
 from bastion.services.recorder import BEST_EFFORT, Recorder, Recording, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bastion.core.audit.event import AuditEvent
 
 STRICT = Terms()
 LENIENT = Terms(recording=BEST_EFFORT)
@@ -133,7 +137,7 @@ async def test_too_little_room_refuses_before_the_disk_is_full(
     small_disk: RecordingFolder, clock: HandClock, audited: list[AuditEvent]
 ) -> None:
     recorder = recorder_on(small_disk, clock, audited, low_water=1 << 30)
-    with pytest.raises(Unavailable, match="Recording refused: only 0 MiB free in .*1.0 GiB must stay free") as refusal:
+    with pytest.raises(Unavailable, match=r"Recording refused: only 0 MiB free in .*1\.0 GiB must stay free") as refusal:
         await recorder.open(ALICE, STRICT)
     assert refusal.value.code == "recording.low_water"
     assert [(e.code, e.result) for e in audited] == [("recording.low_water", "denied")]

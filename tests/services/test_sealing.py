@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from bastion.backends.recordings import RecordingFolder, SealKey, verify_files
+from bastion.backends.recordings import RecordingFolder
+from bastion.backends.recordings.check import check_file
+from bastion.backends.vault.signer import Ed25519Signer, Ed25519Verifier, public_path
 from bastion.core.access.decision import Terms
-from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Invalid, Misconfigured, Missing
+from bastion.core.errors import Corrupt, Misconfigured, Missing
 from bastion.core.recording.keyframes import FILE as KEYFRAMES
 from bastion.core.recording.reader import read
 from bastion.core.terminal import Terminal
 from bastion.core.values import Size
-from bastion.services.indexing import Index
+from bastion.services.indexing import Index, build
 from bastion.services.recorder import Recorder, Subject
 from bastion.services.sealing import verify
 
+if TYPE_CHECKING:
+    from bastion.core.audit.event import AuditEvent
+
+FUZZ = int(os.environ.get("BASTION_FUZZ", "1"))
 ALICE = Subject("S1", "alice", "web01", "deploy", Size(80, 24))
 
 
@@ -41,8 +50,8 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> SealKey:
-    return SealKey.load(str(tmp_path / "seal.key"))
+def key(tmp_path: Path) -> Ed25519Signer:
+    return Ed25519Signer.create(tmp_path / "seal.key")
 
 
 @pytest.fixture
@@ -56,7 +65,7 @@ def audited() -> list[AuditEvent]:
 
 
 @pytest.fixture
-def recorder(folder: RecordingFolder, clock: HandClock, audited: list[AuditEvent], key: SealKey) -> Recorder:
+def recorder(folder: RecordingFolder, clock: HandClock, audited: list[AuditEvent], key: Ed25519Signer) -> Recorder:
     return Recorder(folder, clock, audited.append, key, low_water_bytes=0, low_water_share=0.0)
 
 
@@ -77,7 +86,7 @@ async def record_a_minute(recorder: Recorder, clock: HandClock, *, close: bool =
 
 
 async def test_a_recording_is_sealed_while_it_runs_and_at_its_end(
-    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey, audited: list[AuditEvent]
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: Ed25519Signer, audited: list[AuditEvent]
 ) -> None:
     await record_a_minute(recorder, clock)
     verdict = await verify(folder, "S1", key)
@@ -88,7 +97,7 @@ async def test_a_recording_is_sealed_while_it_runs_and_at_its_end(
 
 
 async def test_a_live_recording_is_sound_up_to_the_last_seal(
-    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: Ed25519Signer
 ) -> None:
     await record_a_minute(recorder, clock, close=False)
     verdict = await verify(folder, "S1", key)
@@ -96,7 +105,7 @@ async def test_a_live_recording_is_sound_up_to_the_last_seal(
     assert verdict.finding == "" or "are not sealed" in verdict.finding
 
 
-async def test_a_changed_line_is_named(folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey) -> None:
+async def test_a_changed_line_is_named(folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: Ed25519Signer) -> None:
     await record_a_minute(recorder, clock)
     path = cast_of(folder)
     path.write_bytes(path.read_bytes().replace(b"second 41", b"second 14"))
@@ -106,7 +115,7 @@ async def test_a_changed_line_is_named(folder: RecordingFolder, recorder: Record
 
 
 async def test_a_tail_cut_from_cast_and_seals_alike_is_known_by_the_audit_log(
-    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey, audited: list[AuditEvent]
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: Ed25519Signer, audited: list[AuditEvent]
 ) -> None:
     await record_a_minute(recorder, clock)
     path = cast_of(folder)
@@ -120,7 +129,7 @@ async def test_a_tail_cut_from_cast_and_seals_alike_is_known_by_the_audit_log(
 
 
 async def test_after_a_crash_the_rest_is_sealed_as_interrupted(
-    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey, audited: list[AuditEvent]
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: Ed25519Signer, audited: list[AuditEvent]
 ) -> None:
     await record_a_minute(recorder, clock, close=False)
     with cast_of(folder).with_name("seal.jsonl").open("ab") as seals:
@@ -134,7 +143,7 @@ async def test_after_a_crash_the_rest_is_sealed_as_interrupted(
 
 
 async def test_a_recovery_that_was_itself_interrupted_is_done_again(
-    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey, monkeypatch: pytest.MonkeyPatch
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: Ed25519Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await record_a_minute(recorder, clock, close=False)
 
@@ -150,7 +159,7 @@ async def test_a_recovery_that_was_itself_interrupted_is_done_again(
 
 
 async def test_a_flood_is_sealed_in_stretches(
-    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: Ed25519Signer
 ) -> None:
     recording = await recorder.open(ALICE, Terms())
     for _ in range(200):
@@ -165,49 +174,59 @@ async def test_a_flood_is_sealed_in_stretches(
 
 
 async def test_an_exported_folder_is_verified_with_the_public_key_alone(
-    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: SealKey, tmp_path: Path
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, tmp_path: Path
 ) -> None:
     await record_a_minute(recorder, clock)
     pack = tmp_path / "pack"
     shutil.copytree(cast_of(folder).parent, pack)
-    assert verify_files(str(pack), key.public).ended
-    assert verify_files(str(pack / "session.cast"), key.public).sound
-    other = SealKey.load(str(tmp_path / "other.key"))
-    assert verify_files(str(pack), other.public).finding == "seal 1 has no valid signature of this key"
+    public = Ed25519Verifier.load(public_path(tmp_path / "seal.key"))
+    said = check_file(pack, public)
+    assert said.startswith("The recording is as it was sealed: 62 lines, ")
+    assert check_file(pack / "session.cast", public) == said
+    Ed25519Signer.create(tmp_path / "other.key")
+    with pytest.raises(Corrupt, match="seal 1 has no valid signature by a known key"):
+        check_file(pack, Ed25519Verifier.load(public_path(tmp_path / "other.key")))
+    (pack / "seal.jsonl").write_bytes(b"".join((pack / "seal.jsonl").read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(Corrupt, match=r"the lines from 6[0-2] on are not sealed"):
+        check_file(pack, public)
+    lines = (pack / "session.cast").read_bytes().splitlines(keepends=True)
+    (pack / "session.cast").write_bytes(b"".join(lines[:-2]))
     (pack / "seal.jsonl").unlink()
-    with pytest.raises(Missing, match=r"no 'seal\.jsonl'"):
-        verify_files(str(pack), key.public)
+    with pytest.raises(Missing, match=r"no seal\.jsonl"):
+        check_file(pack, public)
 
 
-def test_the_key_is_made_once_for_our_eyes_only(tmp_path: Path) -> None:
-    path = tmp_path / "seal.key"
-    first, again = SealKey.load(str(path)), SealKey.load(str(path))
-    assert first.public == again.public
-    assert path.stat().st_mode & 0o777 == 0o600
-    path.chmod(0o640)
-    with pytest.raises(Misconfigured, match="may be read by others"):
-        SealKey.load(str(path))
+async def test_a_file_whose_seals_lack_the_end_is_called_cut_or_running(
+    folder: RecordingFolder, recorder: Recorder, clock: HandClock, key: Ed25519Signer
+) -> None:
+    await record_a_minute(recorder, clock)
+    path = cast_of(folder)
+    seals = path.with_name("seal.jsonl")
+    seals.write_bytes(b"".join(seals.read_bytes().splitlines(keepends=True)[:3]))
+    path.write_bytes(path.read_bytes()[: (await verify(folder, "S1", key)).bytes])
+    with pytest.raises(Corrupt, match="its end seal is missing"):
+        check_file(path, key)
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
-def test_what_is_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "seal.key"
-    path.write_bytes(content)
-    path.chmod(0o600)
-    with pytest.raises(Misconfigured, match="holds no Ed25519 key"):
-        SealKey.load(str(path))
-    (tmp_path / "cast").write_bytes(b"")
-    (tmp_path / "seal.jsonl").write_bytes(b"")
-    with pytest.raises(Invalid, match="no public key"):
-        verify_files(str(tmp_path / "cast"), content)
+def test_without_a_key_a_file_is_read_to_its_end_and_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "some.cast"
+    path.write_bytes(b'{"version":2,"width":80,"height":24}\n[1,"o","a"]\n[62.5,"o","b"]\n')
+    assert check_file(path) == "The file is asciicast 2 and reads to its end: 2 events, 1:02. Whether it was changed was not checked."
+    path.write_bytes(path.read_bytes() + b"junk\n")
+    with pytest.raises(Corrupt, match="line 4: not a JSON line"):
+        check_file(path)
+    with pytest.raises(Missing, match="no file"):
+        check_file(tmp_path / "none.cast")
 
 
 def test_sealing_that_does_not_work_stops_the_start(folder: RecordingFolder, clock: HandClock) -> None:
     class Broken:
-        def sign(self, message: bytes) -> bytes:
+        key_id = "k"
+
+        def sign(self, data: bytes) -> bytes:
             return b"x"
 
-        def check(self, message: bytes, signature: bytes) -> bool:
+        def verify(self, data: bytes, signature: bytes, key_id: str) -> bool:
             return True
 
     with pytest.raises(Misconfigured, match="would prove nothing"):
@@ -248,4 +267,85 @@ async def test_keyframes_and_the_track_are_written_beside_the_session(
                 if frame is None or event.offset >= frame.offset:
                     fresh.feed(event.data.encode())
         assert fresh.snapshot() == whole.snapshot()
+    index.close()
+
+
+async def test_a_finished_recording_is_told_and_can_be_indexed_elsewhere(
+    folder: RecordingFolder, clock: HandClock, audited: list[AuditEvent], key: Ed25519Signer
+) -> None:
+    told: list[str] = []
+    recorder = Recorder(folder, clock, audited.append, key, closed=told.append, low_water_bytes=0, low_water_share=0.0)
+    await record_a_minute(recorder, clock)
+    assert told == ["S1"]
+    assert build(folder, "S1") == 6
+    assert cast_of(folder).with_name(KEYFRAMES).exists()
+    assert build(folder, "S1") == 6
+    assert (await verify(folder, "S1", key)).sound
+
+
+LIVE = """
+import asyncio, os, random, sys, time
+from pathlib import Path
+from bastion.backends.recordings import RecordingFolder
+from bastion.backends.vault.signer import Ed25519Signer
+from bastion.core.access.decision import Terms
+from bastion.core.recording import seal
+from bastion.core.terminal import Terminal
+from bastion.core.values import Size
+from bastion.services.recorder import Recorder, Subject
+
+class Clock:
+    now = staticmethod(time.time)
+    at = 0.0
+    def monotonic(self):
+        Clock.at += 0.4  # a fast clock: seals and keyframes come often
+        return Clock.at
+
+async def main():
+    chance = random.Random(int(sys.argv[3]))
+    recorder = Recorder(
+        RecordingFolder(sys.argv[1]), Clock(), lambda _: None, Ed25519Signer.create(Path(sys.argv[2])), low_water_bytes=0, low_water_share=0.0
+    )
+    recording = await recorder.open(Subject("S1", "alice", "web01", "root", Size(80, 24)), Terms())
+    screen = Terminal(80, 24)
+    for n in range(100_000):
+        data = b"%d \\xe2\\x82\\xac\\r\\n" % n * chance.choice((1, 5, 50))
+        recording.output(data, recorder._clock.monotonic())
+        screen.feed(data)
+        os.write(1, data)
+        if recording.keyframe_due:
+            recording.keyframe(Size(80, 24), screen.dump() + screen.pending)
+        if n % 3 == 0:
+            await recorder.sync()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("seed", range(5 * FUZZ))
+async def test_a_kill_at_any_moment_leaves_a_recording_that_is_closed_and_proven(
+    folder: RecordingFolder, recorder: Recorder, key: Ed25519Signer, tmp_path: Path, seed: int
+) -> None:
+    enough = random.Random(seed).choice((1, 3_000, 30_000, 100_000))
+    command = [sys.executable, "-c", LIVE, folder.root, str(tmp_path / "seal.key"), str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        shown = b""
+        while len(shown) < enough:
+            shown += os.read(process.stdout.fileno(), 65_536)
+        process.kill()
+        shown += process.stdout.read()
+    assert await recorder.recover() == ["S1"]
+    verdict = await verify(folder, "S1", key)
+    assert (verdict.finding, verdict.ended) == ("", True)
+    head, events, reader = read(folder.chunks("S1"))
+    recorded = "".join(event.data for event in events if event.code == "o").encode()
+    assert recorded.startswith(shown)
+    assert reader.notes == []
+    index = Index(folder, "S1", head)
+    while not index.complete:
+        index.step()
+    last = index.keyframe(index.duration)
+    if len(shown) > 20_000:
+        assert last is not None
     index.close()

@@ -14,6 +14,7 @@ from bastion.core.access.source import Document, Place, PolicyWarning
 from bastion.core.errors import Misconfigured
 
 _MAX_FILES: Final = 1000
+_MAX_TOTAL: Final = 8_000_000  # bytes; read in about five seconds, and far above what `build` takes
 Fingerprint = tuple[tuple[str, int, int, int, int], ...]
 
 
@@ -58,7 +59,16 @@ def read_folder(folder: Path) -> tuple[list[Document], list[PolicyWarning]]:
     if len(paths) > _MAX_FILES:
         raise Misconfigured("policy.too_large", f"{folder}: more than {_MAX_FILES} files")
     warnings = [PolicyWarning(Place(_name(path), 1), "not read: a policy's file ends in .yaml") for path in strays]
-    return [read_document(_name(path), _bytes(path)) for path in paths], warnings
+    documents, total = [], 0
+    for path in paths:
+        raw = _bytes(path)
+        total += len(raw)
+        if total > _MAX_TOTAL:
+            raise Misconfigured(
+                "policy.too_large", f"{_name(path)}:1: the files of the folder have more than {_MAX_TOTAL:,} bytes together"
+            )
+        documents.append(read_document(_name(path), raw))
+    return documents, warnings
 
 
 def _files(folder: Path) -> list[Path]:

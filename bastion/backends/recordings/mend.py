@@ -26,9 +26,7 @@ def mend(directory: int, name: str, session_id: str) -> int:
         lines = b""
         if os.fstat(descriptor).st_size == 0:
             started_at = os.fstat(descriptor).st_mtime
-            fields = header(
-                size=Size(80, 24), term="", started_at=started_at, session=session_id, user="", endpoint="", login=""
-            )
+            fields = header(size=Size(80, 24), term="", started_at=started_at, session=session_id, user="", endpoint="", login="")
             lines = orjson.dumps(fields) + b"\n"
         os.write(descriptor, lines + event_line(0, "m", INTERRUPTED))
         os.fdatasync(descriptor)

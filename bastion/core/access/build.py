@@ -40,6 +40,9 @@ M = TypeVar("M", bound=BaseModel)
 
 File = tuple[Document, FileModel, list[RuleModel]]
 
+MAX_RULES = 20_000
+"""Decisions stay within milliseconds up to here."""
+
 _GROUP = 256  # a directory's group name (a DN is longer than a user name)
 
 _KINDS = {
@@ -57,8 +60,8 @@ def build(documents: Sequence[Document]) -> tuple[Policy, list[PolicyWarning]]:
     problems = Problems()
     files = [file for document in documents if (file := _file(document, problems)) is not None]
     problems.raise_if_any()
-    defaults = _defaults(files, problems)
     roles = _roles(files, problems)
+    defaults = _defaults(files, roles, problems)
     rules = _rules(files, _Known(roles, defaults, problems))
     problems.raise_if_any()
     policy = Policy(roles, tuple(rules), defaults)
@@ -167,7 +170,7 @@ def _refuser(problems: Problems, document: Document, path: Path, what: str) -> C
     return refuse
 
 
-def _defaults(files: Iterable[File], problems: Problems) -> Terms:
+def _defaults(files: Iterable[File], roles: dict[str, Role], problems: Problems) -> Terms:
     first: Place | None = None
     terms = Terms()
     for document, file, _ in files:
@@ -178,7 +181,11 @@ def _defaults(files: Iterable[File], problems: Problems) -> Terms:
             problems.add("twice", place, f"defaults are already set at {first}; one file only can set them")
             continue
         first = place
-        terms = read_terms(file.defaults, Terms(), _refuser(problems, document, ("defaults",), "defaults"))
+        refuse = _refuser(problems, document, ("defaults",), "defaults")
+        terms = read_terms(file.defaults, Terms(), refuse)
+        for number, name in enumerate(file.defaults.watchers.by if file.defaults.watchers else ()):
+            if name not in roles:
+                refuse(f"watchers.by.{number}", f"there is no role '{shown(name)}'{did_you_mean(name, roles)}")
     return terms
 
 
@@ -223,11 +230,14 @@ class _Known:
 
 def _rules(files: Iterable[File], known: _Known) -> list[Rule]:
     seen: dict[str, Place] = {}
-    rules = []
+    rules: list[Rule] = []
     for document, _, models in files:
         for number, model in enumerate(models):
             path: Path = ("rules", number)
             place = document.place((*path, "name"))
+            if len(rules) >= MAX_RULES:
+                known.problems.add("too_large", place, f"more than {MAX_RULES:,} rules; use labels and globs")
+                return rules
             if not NAME.fullmatch(model.name):
                 text = f"'{shown(model.name)}' is not a rule name: use a-z, 0-9, '.', '_', '-'"
                 known.problems.add("bad_name", place, text)
@@ -305,6 +315,8 @@ def _role_names(model: RuleModel) -> Iterator[tuple[Path, str]]:
     yield from ((("roles", number), name) for number, name in enumerate(model.roles) if name != EVERYBODY)
     if model.when is not None:
         yield from ((("when", "owner_roles", number), name) for number, name in enumerate(model.when.owner_roles or ()))
+    if model.terms is not None and model.terms.watchers is not None:
+        yield from ((("terms", "watchers", "by", number), name) for number, name in enumerate(model.terms.watchers.by))
     if model.approval is not None:
         yield from ((("approval", "by", number), name) for number, name in enumerate(model.approval.by))
         for at, level in enumerate(model.approval.levels or ()):

@@ -83,8 +83,9 @@ class Times:
         return self.closes_at(facts) is not None
 
     def got(self, facts: Facts) -> str:
-        """Return the time on the first window's clocks."""
-        return show_instant(facts.at, self.windows[0].zone)
+        """Return the time on the first window's clocks, and when one of the windows next begins."""
+        zone, start = self.windows[0].zone, following(self.windows, facts.at)
+        return f"{show_instant(facts.at, zone)} ({'over' if start is None else f'next from {show_instant(start, zone)}'})"
 
     def closes_at(self, facts: Facts) -> float | None:
         """Return when the open windows close, None when none is open."""

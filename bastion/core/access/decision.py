@@ -40,6 +40,28 @@ class Considered:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchNeed:
+    """`count` people out of `roles` or `users`, not the owner, who must look on, or the session waits.
+
+    `on_leave`: what happens when one of them leaves, "pause" or "end"; paused, it ends after `grace_seconds`.
+    """
+
+    count: int
+    roles: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    on_leave: str = "pause"
+    grace_seconds: float = 300.0
+
+    def admits(self, name: str, roles: frozenset[str]) -> bool:
+        """Return whether that person counts (whether they own the session is not known here: never count them then)."""
+        return name in self.users or not roles.isdisjoint(self.roles)
+
+    def __str__(self) -> str:
+        people = [f"role {name}" for name in self.roles] + [f"user {name}" for name in self.users]
+        return f"{self.count} of {', '.join(people)}"
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What a session is bound to. Seconds; None is no limit. Grows with the policy's language.
 
@@ -47,6 +69,7 @@ class Terms:
     the owner invites, and whom a rule lets join), "permitted" (only whom a rule lets join), "none" (then
     `joinable` is False). `lock_seconds` hides an idle screen until its owner proves who they are again;
     `reauth_seconds` asks for that proof in place, again and again. `handover`: the keyboard may be given away.
+    `watchers`: who must look on, all of them.
     """
 
     recording: str = "strict"
@@ -62,6 +85,7 @@ class Terms:
     handover: bool = True
     sessions_per_user: int | None = None
     sessions_per_endpoint: int | None = None
+    watchers: tuple[WatchNeed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

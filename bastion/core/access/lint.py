@@ -29,6 +29,7 @@ def lint(policy: Policy) -> list[PolicyWarning]:
 def _idle_roles(policy: Policy) -> Iterator[PolicyWarning]:
     used = {name for rule in policy.rules for name in rule.roles}
     used |= {name for rule in policy.rules if rule.approval for level in rule.approval.levels for name in level.roles}
+    used |= {name for rule in policy.rules for need in rule.terms.watchers for name in need.roles}
     used |= {name for rule in policy.rules for check in rule.checks if isinstance(check, OwnerRoles) for name in check.roles}
     for role in policy.roles.values():
         if role.name not in used:

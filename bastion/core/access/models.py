@@ -27,6 +27,16 @@ class RoleModel(Shape):
     members: _NAMES = Field([], description="user names, or group:NAME; roles given to users in the store add to these")
 
 
+class WatchersModel(Shape):
+    """So many different people who must look on."""
+
+    by: _FEW = Field([], description="roles whose members count; the session's owner never does")
+    users: _FEW = Field([], description="single users who count")
+    count: int = Field(1, ge=1, le=10, description="how many different people")
+    on_leave: Literal["pause", "end"] = Field("pause", description="what happens when one of them leaves")
+    grace: str = Field("5m", description="how long it stays paused before it ends")
+
+
 class TermsModel(Shape):
     """What a session is bound to. The strictest of all granting rules counts."""
 
@@ -44,6 +54,7 @@ class TermsModel(Shape):
     handover: bool | None = Field(None, description="false: the keyboard cannot be given away")
     sessions_per_user: int | None = Field(None, ge=1, le=10_000, description="most live sessions of one user")
     sessions_per_endpoint: int | None = Field(None, ge=1, le=10_000, description="most live sessions on one endpoint")
+    watchers: WatchersModel | None = Field(None, description="who must look on; the session waits for them")
 
 
 class FactorModel(Shape):

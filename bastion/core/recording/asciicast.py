@@ -6,12 +6,14 @@ Never opens a file and asks no clock: times are passed in as monotonic seconds.
 from __future__ import annotations
 
 from codecs import utf_8_decode
-from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from bastion.core.values import Size
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bastion.core.values import Size
 
 FORMAT: Final = 1
 """Version of what this product adds to asciicast; see the room's docstring."""

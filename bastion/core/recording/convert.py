@@ -5,12 +5,15 @@ Never keeps more than a chunk: a recording may be gigabytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import orjson
 
 from bastion.core.recording.asciicast import BY, event_line
 from bastion.core.recording.reader import Header, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 def to_v2(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -6,12 +6,14 @@ Never shows anything; says at which moments a text came to stand on the screen.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bastion.core.recording.keyframes import Keyframe
 from bastion.core.recording.reader import CastReader, Event, Header, parse_size
 from bastion.core.recording.transcript import stripped
 from bastion.core.terminal import Terminal
+
+if TYPE_CHECKING:
+    from bastion.core.recording.keyframes import Keyframe
 
 _GROUP_MICROSECONDS: Final = 50_000  # pictures closer than this are one to an eye
 _GROUP_CHARACTERS: Final = 8192

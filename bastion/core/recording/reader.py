@@ -7,10 +7,9 @@ input from outside, since endpoints choose what stands in it and people bring fi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
@@ -18,6 +17,12 @@ from bastion.core.errors import Corrupt
 from bastion.core.recording.asciicast import BY, TAIL
 from bastion.core.values import Size
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+V1: Final = 1
+V2: Final = 2
+V3: Final = 3
 MAX_LINE: Final = 8 * 1024 * 1024
 """Our own lines stay below 0.5 MB, stock asciinema's below 1 MB; a longer one is skipped."""
 MAX_DOCUMENT: Final = 16 * 1024 * 1024
@@ -28,6 +33,8 @@ MAX_TIME: Final = 10 * 366 * 24 * 3600 * 1_000_000
 MAX_NOTES: Final = 20
 
 _GZIP: Final = b"\x1f\x8b"
+_EVENT: Final = 3  # time, code, data
+_FRAME: Final = 2  # delay, data: an event of v1
 _HEAD: Final = 64  # of an overlong line, enough to read its interval
 _INTERVAL: Final = re.compile(rb"\s*\[\s*(\d{1,9}(?:\.\d{1,9})?)\s*,")
 _SIZE: Final = re.compile(r"(\d{1,9})x(\d{1,9})")
@@ -86,11 +93,11 @@ def parse_header(fields: object) -> Header:
     if not isinstance(fields, dict) or type(fields.get("version")) is not int:
         raise Corrupt("cast.header", "This is not a recording: its first line is no asciicast header.")
     version = fields["version"]
-    if version == 3:
+    if version == V3:
         term = fields.get("term")
         term = term if isinstance(term, dict) else {}
         size, name = _size(term.get("cols"), term.get("rows")), _text(term.get("type"))
-    elif version in (1, 2):
+    elif version in (V1, V2):
         size = _size(fields.get("width"), fields.get("height"))
         env = fields.get("env")
         name = _text(env.get("TERM")) if isinstance(env, dict) else ""
@@ -189,11 +196,9 @@ class CastReader:
             fields = orjson.loads(line)
         except orjson.JSONDecodeError:
             if not line.lstrip().startswith(b"{") or self._line > 1:
-                raise Corrupt(
-                    "cast.header", "This is not a recording: its first line is no asciicast header."
-                ) from None
+                raise Corrupt("cast.header", "This is not a recording: its first line is no asciicast header.") from None
             fields = None
-        if fields is None or (isinstance(fields, dict) and fields.get("version") == 1):
+        if fields is None or (isinstance(fields, dict) and fields.get("version") == V1):
             self._document = True
             self._parts = [line, b"\n"]
             self._held = len(line) + 1
@@ -216,7 +221,7 @@ class CastReader:
         except orjson.JSONDecodeError:
             self._note("not a JSON line")
             return
-        if not isinstance(values, list) or len(values) < 3:
+        if not isinstance(values, list) or len(values) < _EVENT:
             self._note("no event")
             return
         if not self._advance(values[0]):
@@ -239,7 +244,7 @@ class CastReader:
             self._note("no usable time")
             return False
         given = round(seconds * 1e6)
-        if self.header is not None and self.header.version == 2:
+        if self.header is not None and self.header.version == V2:
             given -= self.time
         time = self.time + max(0, given)
         if time > MAX_TIME:
@@ -258,16 +263,14 @@ class CastReader:
         try:
             fields = orjson.loads(b"".join(self._parts))
         except orjson.JSONDecodeError:
-            raise Corrupt(
-                "cast.header", "This is not a recording: its first line is no asciicast header."
-            ) from None
+            raise Corrupt("cast.header", "This is not a recording: its first line is no asciicast header.") from None
         self._parts = []
         self.header = parse_header(fields)
         frames = fields.pop("stdout", None)
-        if self.header.version != 1 or not isinstance(frames, list):
+        if self.header.version != V1 or not isinstance(frames, list):
             raise Corrupt("cast.header", "This is not a recording: it has no asciicast events.")
         for frame in frames:
-            if isinstance(frame, list) and len(frame) == 2 and isinstance(frame[1], str) and self._advance(frame[0]):
+            if isinstance(frame, list) and len(frame) == _FRAME and isinstance(frame[1], str) and self._advance(frame[0]):
                 events.append(Event(self.time, "o", frame[1]))
             else:
                 self._note("no event")
@@ -297,7 +300,7 @@ def read(chunks: Iterable[bytes]) -> tuple[Header, Iterator[Event], CastReader]:
         yield from early
         for chunk in source:
             yield from reader.feed(chunk)
-        if header.version != 1:
+        if header.version != V1:
             yield from reader.close()
 
     return header, events(), reader

@@ -1,15 +1,16 @@
 """Seals: what a cast said, hashed in a chain and signed while it was written, so that any change shows and where.
 
-Never holds a key: signing and checking of signatures are passed in. Never reads a file.
+Never holds a key: signing and checking are asked of a `Signer` or `Verifier`. Never reads a file.
 
-The side file `seal.jsonl` has a line for each stretch of the cast (all seconds, or all MB):
+The side file `seal.jsonl` has a line for each stretch of the cast (every 10 s in which it grew, or every MB):
 
     {"seal":{"format":1,"session":ID,"n":0,"from":0,"to":65012,"line":1,"hash":SHA-256 of these bytes in hex,
-     "lines":base64 of the first 4 bytes of each line's SHA-256,"previous":SHA-256 of the seal before ("" for the
-     first),"end":false},"sig":base64 of the Ed25519 signature}
+     "lines":base64 of each line's CRC-32 (4 bytes, big-endian),"previous":SHA-256 of the seal before ("" for the
+     first),"key":name of the key,"end":false},"sig":base64 of the Ed25519 signature}
 
-Signed are the bytes `bastion seal\\n` and then the seal's JSON exactly as it stands in the line. `end` is true in the
-last one only: a cast whose last seal is no end was cut off, or is still being written.
+Signed are the words `bastion recording seal 1`, a zero byte, and then the seal's JSON exactly as it stands in the line.
+`to` is where the stretch ends (exclusive), `line` the number of its first line (from 1). `end` is true in the last one
+only: a cast whose last seal is no end was cut off, or is still being written. `hash` proves, `lines` only says where.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bastion.core.audit.checkpoint import Signer, Verifier
 
 FILE: Final = "seal.jsonl"
 FORMAT: Final = 1
@@ -32,22 +38,18 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_RECORD: Final = 8 * 1024 * 1024
 """Longest line of a seal file that is read; ours stay below 2 MB."""
 
-_CONTEXT: Final = b"bastion seal\n"
+_PURPOSE: Final = b"bastion recording seal 1\0"
 _OPEN: Final = b'{"seal":'
 _CLOSE: Final = b',"sig":"'
 _SHORT: Final = 4
-
-Sign = Callable[[bytes], bytes]
-Check = Callable[[bytes, bytes], bool]
-"""(message, signature) -> whether it is the key's."""
 
 
 class Sealer:
     """Makes the seals of one cast. It is given all of the cast's bytes in order, whole lines at each `seal`."""
 
-    def __init__(self, session: str, sign: Sign) -> None:
+    def __init__(self, session: str, signer: Signer) -> None:
         self._session = session
-        self._sign = sign
+        self._signer = signer
         self._n = 0
         self._from = 0
         self._line = 1
@@ -75,7 +77,7 @@ class Sealer:
         self._hash.update(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._short += hashlib.sha256(line + b"\n").digest()[:_SHORT]
+            self._short += crc32(b"\n", crc32(line)).to_bytes(_SHORT, "big")
 
     def seal(self, *, end: bool = False) -> bytes:
         """Return the line that seals what was taken since the last one."""
@@ -91,6 +93,7 @@ class Sealer:
                 "hash": self._hash.hexdigest(),
                 "lines": base64.b64encode(self._short).decode(),
                 "previous": self._previous,
+                "key": self._signer.key_id,
                 "end": end,
             }
         )
@@ -101,7 +104,7 @@ class Sealer:
         self._hash = hashlib.sha256()
         self._short = bytearray()
         self.ended = end
-        return _OPEN + payload + _CLOSE + base64.b64encode(self._sign(_CONTEXT + payload)) + b'"}\n'
+        return _OPEN + payload + _CLOSE + base64.b64encode(self._signer.sign(_PURPOSE + payload)) + b'"}\n'
 
     def resume(self, seals: Iterable[bytes]) -> int:
         """Go on after these lines of a seal file (of a process that died); return how many bytes of it are whole."""
@@ -152,6 +155,7 @@ class _Seal:
     hash: str
     lines: bytes
     previous: str
+    key: str
     end: bool
     payload: bytes
     signature: bytes
@@ -169,16 +173,30 @@ def _parse(line: bytes) -> _Seal | None:
     payload = line[len(_OPEN) : cut]
     try:
         value = orjson.loads(payload)
-        signature = base64.b64decode(line[cut + len(_CLOSE) : -2], validate=True)
+        spelled = line[cut + len(_CLOSE) : -2]
+        signature = base64.b64decode(spelled, validate=True)
+        if base64.b64encode(signature) != spelled:  # base64 has spare bits; not one may be changed unseen
+            return None
         numbers = [value[key] for key in ("n", "from", "to", "line")]
-        texts = [value[key] for key in ("session", "hash", "lines", "previous")]
+        texts = [value[key] for key in ("session", "hash", "lines", "previous", "key")]
         if value["format"] != FORMAT or not all(type(number) is int and number >= 0 for number in numbers):
             return None
         if not all(isinstance(text, str) for text in texts) or numbers[2] < numbers[1]:
             return None
         short = base64.b64decode(texts[2], validate=True)
         return _Seal(
-            numbers[0], texts[0], numbers[1], numbers[2], numbers[3], texts[1], short, texts[3], value["end"] is True, payload, signature
+            numbers[0],
+            texts[0],
+            numbers[1],
+            numbers[2],
+            numbers[3],
+            texts[1],
+            short,
+            texts[3],
+            texts[4],
+            value["end"] is True,
+            payload,
+            signature,
         )
     except (orjson.JSONDecodeError, binascii.Error, KeyError, TypeError, ValueError):
         return None
@@ -213,7 +231,7 @@ class _Cast:
         return True
 
 
-def verify(cast: Iterable[bytes], seals: Iterable[bytes], check: Check, *, session: str = "", digest: str = "") -> Verdict:
+def verify(cast: Iterable[bytes], seals: Iterable[bytes], verifier: Verifier, *, session: str = "", digest: str = "") -> Verdict:
     """Check a cast against its seals (lines) and the key; stop at the first thing that is wrong.
 
     `session` and `digest`, where known (from the audit log), must be the seals' own.
@@ -228,50 +246,56 @@ def verify(cast: Iterable[bytes], seals: Iterable[bytes], check: Check, *, sessi
         seal = _parse(text)
         if seal is None:
             return wrong(f"seal {count + 1} cannot be read")
-        if not check(_CONTEXT + seal.payload, seal.signature):
-            return wrong(f"seal {count + 1} has no valid signature of this key")
-        if ended:
-            return wrong(f"seal {count + 1} follows the end seal")
-        if session and seal.session != session:
-            return wrong(f"seal {count + 1} belongs to another session")
-        session = seal.session
-        if (seal.n, seal.previous, seal.start, seal.line) != (count, previous, place, lines + 1):
-            return wrong(f"seal {count + 1} does not follow the one before: seals were removed, added or swapped")
+        session = session or seal.session
+        fault = _fault(seal, verifier, session, ended=ended)
+        if not fault and (seal.n, seal.previous, seal.start, seal.line) != (count, previous, place, lines + 1):
+            fault = "does not follow the one before: seals were removed, added or swapped"
+        if fault:
+            return wrong(f"seal {count + 1} {fault}")
         bad = _compare(source, seal, place)
         if bad is not None:
             return wrong(*bad)
         lines += len(seal.lines) // _SHORT
         place, previous, ended = seal.stop, seal.digest, seal.end
         count += 1
-    if count == 0:
-        return wrong("there are no seals")
-    if source.left():
-        what = "were added after the end" if ended else "are not sealed"
+    if source.left() or count == 0:
+        what = "were added after the end" if ended else "are not sealed" if count else "are not sealed: there are no seals"
         return wrong(f"the lines from {lines + 1} on {what}", lines + 1, place)
     if digest and digest != previous:
         return wrong("the tail is missing: the audit log knows of later seals", lines + 1, place)
     return Verdict(lines, place, count, ended, previous)
 
 
+def _fault(seal: _Seal, verifier: Verifier, session: str, *, ended: bool) -> str:
+    """Return what is wrong with a seal by itself."""
+    if not verifier.verify(_PURPOSE + seal.payload, seal.signature, seal.key):
+        return "has no valid signature by a known key"
+    if ended:
+        return "follows the end seal"
+    return "" if seal.session == session else "belongs to another session"
+
+
 def _compare(source: _Cast, seal: _Seal, place: int) -> tuple[str, int, int] | None:
     """Return what is wrong with the stretch of a seal: (sentence, line, offset)."""
     whole = hashlib.sha256()
     number, offset, at = seal.line, place, 0
-    line = hashlib.sha256()
+    line = 0
     begun = False
     first: tuple[int, int] | None = None
     for piece in source.take(seal.stop - seal.start):
         whole.update(piece)
-        line.update(piece)
+        line = crc32(piece, line)
         begun = True
         at += len(piece)
         if piece.endswith(b"\n"):
             index = (number - seal.line) * _SHORT
-            if first is None and line.digest()[:_SHORT] != seal.lines[index : index + _SHORT]:
+            if first is None and line.to_bytes(_SHORT, "big") != seal.lines[index : index + _SHORT]:
                 first = (number, offset)
             number, offset = number + 1, place + at
-            line = hashlib.sha256()
+            line = 0
             begun = False
+    if begun and first is None and at == seal.stop - seal.start:
+        first = (number, offset)  # a stretch ends with a line: this one lost its end
     if at < seal.stop - seal.start and first is None:
         return (f"the tail is missing from line {number} on", number, offset)
     if whole.hexdigest() == seal.hash and not begun:

@@ -6,10 +6,12 @@ what stands in the cast as a marker. It is derived, but for `kind` and `who`, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FILE: Final = "track.jsonl"
 MARKER: Final = "marker"

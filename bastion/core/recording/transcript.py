@@ -6,12 +6,15 @@ Never passes on a control sequence: what an endpoint wrote is stripped and then 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.recording.playback import clock_text
-from bastion.core.recording.reader import Event
 from bastion.core.text import safe_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bastion.core.recording.reader import Event
 
 MAX_LINE: Final = 64 * 1024
 """Characters of one output line that are kept before it is broken."""
@@ -43,35 +46,58 @@ def plain(line: str) -> str:
     return safe_text(line.replace("\b", "").replace("\t", "    "), MAX_LINE).rstrip()
 
 
+class _Lines:
+    """Output on its way to whole lines."""
+
+    def __init__(self) -> None:
+        self._held: list[str] = []
+        self._size = 0
+        self._began = 0
+
+    def take(self, event: Event) -> Iterator[str]:
+        *whole, rest = event.data.split("\n")
+        for piece in whole:
+            self._hold(piece, event.time)
+            yield self._line()
+        self._hold(rest, event.time)
+        if self._size > MAX_LINE:
+            yield self._line()
+
+    def rest(self) -> Iterator[str]:
+        """Yield what stands in a line that did not end."""
+        if plain("".join(self._held)):
+            yield self._line()
+
+    def _hold(self, piece: str, time: int) -> None:
+        if not self._held:
+            self._began = time
+        if piece:
+            self._held.append(piece)
+            self._size += len(piece)
+
+    def _line(self) -> str:
+        text = plain("".join(self._held))
+        self._held, self._size = [], 0
+        return f"{clock_text(self._began)}  {text}"
+
+
 def transcript(events: Iterable[Event]) -> Iterator[str]:
     """Yield lines `time  text`: output lines as they end, `-- marker`, `name> typed`."""
-    held: list[str] = []
-    size = 0
-    began = 0
+    output = _Lines()
     for event in events:
         if event.code == "o":
-            whole = event.data.split("\n")
-            for piece in whole[:-1]:
-                held.append(piece)
-                yield f"{clock_text(began if size else event.time)}  {plain(''.join(held))}"
-                held, size = [], 0
-            if not size:
-                began = event.time
-            held.append(whole[-1])
-            size += len(whole[-1])
-            if size > MAX_LINE:
-                yield f"{clock_text(began)}  {plain(''.join(held))}"
-                held, size = [], 0
-        elif event.code == "i":
-            yield f"{clock_text(event.time)}  {safe_text(event.by) or 'input'}> {safe_text(event.data, MAX_LINE)}"
-        elif event.code == "m":
-            yield f"{clock_text(event.time)}  -- {safe_text(event.data)}"
-        elif event.code == "r":
-            yield f"{clock_text(event.time)}  -- size {safe_text(event.data)}"
-        elif event.code == "x":
-            if rest := plain("".join(held)):
-                yield f"{clock_text(began)}  {rest}"
-            held, size = [], 0
-            yield f"{clock_text(event.time)}  -- exit {safe_text(event.data)}"
-    if rest := plain("".join(held)):
-        yield f"{clock_text(began)}  {rest}"
+            yield from output.take(event)
+            continue
+        if event.code == "x":
+            yield from output.rest()
+        yield f"{clock_text(event.time)}  {_aside(event)}"
+    yield from output.rest()
+
+
+def _aside(event: Event) -> str:
+    """Return what is told of something that is no output."""
+    text = safe_text(event.data, MAX_LINE)
+    if event.code == "i":
+        return f"{safe_text(event.by) or 'input'}> {text}"
+    kinds = {"r": "size ", "x": "exit "}
+    return f"-- {kinds.get(event.code, '')}{text}"

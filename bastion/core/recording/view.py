@@ -5,24 +5,26 @@ Never shows a text from a recording as it is: the canvas escapes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bastion.core.recording.playback import clock_text, speed_text
 from bastion.core.recording.track import CONTROL, Entry
-from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.paint import Canvas
 from bastion.core.terminal.style import BOLD, DIM, PLAIN, REVERSE, Style, style
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.text import text_width
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bastion.core.terminal.grid import Grid, Row
+
 HELP: Final = "space play · ←→ seek · [ ] marks · / find · +- speed · q quit"
 
-_BARS: Final = " ▁▂▃▄▅▆▇█"
+_BARS: Final = "·▁▂▃▄▅▆▇█"
 _STATUS: Final = style(flags=REVERSE)
 _HEAD: Final = style(flags=REVERSE | BOLD)
-_PAST: Final = PLAIN
 _FUTURE: Final = style(flags=DIM)
 _HOLDERS: Final = tuple(style(fg=color) for color in (2, 6, 3, 5, 4, 1))  # who held control, in order of first hold
 _TIMELINE_FROM: Final = 6  # lines a window needs before one of them goes to the timeline
@@ -55,21 +57,33 @@ def status_row(columns: int, state: State) -> Row:
     return canvas.row(0)
 
 
-def timeline_row(columns: int, state: State, activity: Sequence[int], entries: Sequence[Entry]) -> Row:
-    """Return the row of time: bars for how much happened, colours for who held control, ◆ for markers."""
-    canvas = Canvas(columns, 1)
-    duration = max(1, state.duration)
+class Timeline(NamedTuple):
+    """The row of time, as far as it does not change with the position: one entry a column."""
+
+    bars: str
+    looks: tuple[Style, ...]
+    duration: int
+
+
+def timeline(columns: int, duration: int, activity: Sequence[int], entries: Sequence[Entry]) -> Timeline:
+    """Prepare the row: bars for how much happened, colours for who held control, ◆ for markers."""
     most = max(activity, default=0)
-    holders = _holders(columns, duration, entries)
-    here = min(columns - 1, state.position * columns // duration)
-    for x in range(columns):
-        amount = activity[x] if x < len(activity) else 0
-        bar = _BARS[-(-amount * (len(_BARS) - 1) // most) if most else 0]
-        look = holders[x] if x <= here else _FUTURE
-        canvas.text(x, 0, bar if bar != " " else "·", look)
+    length = max(1, duration)
+    bars = ["·"] * columns
+    for x, amount in enumerate(activity[:columns]):
+        if amount and most:
+            bars[x] = _BARS[-(-amount * (len(_BARS) - 1) // most)]
     for entry in entries:
-        x = min(columns - 1, entry.time * columns // duration)
-        canvas.text(x, 0, "◆", _PAST if x <= here else _FUTURE)
+        bars[min(columns - 1, entry.time * columns // length)] = "◆"
+    return Timeline("".join(bars), tuple(_holders(columns, length, entries)), length)
+
+
+def timeline_row(columns: int, position: int, prepared: Timeline) -> Row:
+    """Return the row of time with the position in it."""
+    canvas = Canvas(columns, 1)
+    here = min(columns - 1, position * columns // prepared.duration)
+    for x, (bar, look) in enumerate(zip(prepared.bars[:columns], prepared.looks, strict=False)):
+        canvas.text(x, 0, bar, look if x <= here else _FUTURE)
     canvas.text(here, 0, "█", _HEAD)
     return canvas.row(0)
 
@@ -100,10 +114,8 @@ def frame(grid: Grid, viewport: Viewport, below: Sequence[Row]) -> tuple[Grid, V
     Under the recording's screen stand our rows; where there is little room only the last of them, or none.
     """
     columns, lines = viewport.columns, viewport.lines
-    if lines >= _TIMELINE_FROM:
-        kept = list(below)
-    else:
-        kept = list(below)[-1:] if lines > 1 else []
+    room = len(below) if lines >= _TIMELINE_FROM else min(1, lines - 1)
+    kept = list(below)[len(below) - room :]
     inner = viewport.resized(columns, lines - len(kept)).followed(grid)
     shown = view(grid, inner)
     picture = replace(shown, rows=shown.rows + tuple(kept), title="")

@@ -23,7 +23,7 @@ def enter(caps: Caps, *, paste: bool = False) -> bytes:
     `paste`: ask for marks around pasted text, so that a pasted line end chooses nothing.
     """
     parts = ["\x1b[?1049h" if caps.alternate else ""]
-    parts.append(_calm(caps))
+    parts.append(calm(caps).decode())
     if caps.titles:
         parts.append("\x1b[22;2t")
     if paste and caps.paste:
@@ -34,7 +34,7 @@ def enter(caps: Caps, *, paste: bool = False) -> bytes:
 
 def leave(caps: Caps, last: Grid | None = None) -> bytes:
     """Return what undoes `enter`; `last` is the picture shown last, whose cursor shape is undone."""
-    parts = [_calm(caps)]
+    parts = [calm(caps).decode()]
     if last is not None and last.cursor_shape and caps.cursor_shapes:
         parts.append("\x1b[0 q")
     if caps.titles:
@@ -50,11 +50,12 @@ def give_back(caps: Caps, *, alternate: bool, in_line: bool) -> bytes:
     `alternate`: it is on the alternate screen; `in_line`: its cursor does not stand at a line's start.
     """
     if alternate and caps.alternate:
-        return (_calm(caps) + "\x1b[?25h\x1b[?1049l\x1b[m").encode()
+        return calm(caps) + b"\x1b[?25h\x1b[?1049l\x1b[m"
     # margins and origin mode move the cursor home when they go
-    return ("\x1b7" + _calm(caps) + "\x1b8\x1b[m\x1b(B\x1b[?25h" + ("\r\n" if in_line else "")).encode()
+    return b"\x1b7" + calm(caps) + b"\x1b8\x1b[m\x1b(B\x1b[?25h" + (b"\r\n" if in_line else b"")
 
 
-def _calm(caps: Caps) -> str:
+def calm(caps: Caps) -> bytes:
+    """Return what switches off every mode that a program may have left on, and the margins."""
     margins = "\x1b[r" if caps.scroll_region else ""
-    return margins + (_CALM if caps.alternate else _CALM_OLD)
+    return (margins + (_CALM if caps.alternate else _CALM_OLD)).encode()

@@ -191,7 +191,7 @@ def _cursor(out: _Writer, screen: Moded) -> None:
     out.write(char)
 
 
-def _modes(out: _Writer, screen: Moded, *, with_input: bool) -> None:
+def _modes(out: _Writer, screen: Moded, *, with_input: bool) -> None:  # noqa: C901 - one clause a mode
     """Set what differs from a fresh terminal."""
     private = [mode for mode in sorted(REMEMBERED) if screen.private(mode)]
     if not with_input:
@@ -229,6 +229,12 @@ def _titles(out: _Writer, screen: Moded) -> None:
         out.write(f"\x1b]2;{screen.title}\x07")
 
 
+def _can_draw_again(screen: Moded, last: str) -> bool:
+    """Return whether the cell before the cursor is that character in the present pen."""
+    line, x = screen.rows[screen.y], screen.x
+    return screen.plain and 0 < x < screen.columns and line.chars[x - 1 : x] == [last] and line.styles[x - 1] is screen.pen
+
+
 def dump(screen: Moded, *, last: str = "", with_input: bool = True) -> bytes:
     """Return the keyframe of a screen.
 
@@ -250,18 +256,15 @@ def dump(screen: Moded, *, last: str = "", with_input: bool = True) -> bytes:
         _unsaved(out, screen.saved)
     _cursor(out, screen)
     _titles(out, screen)
-    if last and screen.plain and 0 < screen.x < screen.columns:
-        line = screen.rows[screen.y]
-        if line.chars[screen.x - 1 : screen.x] == [last] and line.styles[screen.x - 1] is screen.pen:
-            _modes(out, screen, with_input=with_input)
-            out.sets(tuple(screen.sets), screen.left)
-            out.write("\b")
-            out.turn(screen.pen)
-            out.write(last)
-            return "".join(out.parts).encode()
+    again = last and _can_draw_again(screen, last)
+    if again:
+        # REP repeats what was drawn last, and that must be the last thing then.
+        out.write("\b")
     out.turn(screen.pen)
     _modes(out, screen, with_input=with_input)
     out.sets(tuple(screen.sets), screen.left)
-    if screen.shift:
+    if again:
+        out.write(last)
+    elif screen.shift:
         out.write("\x1bN" if screen.shift == 2 else "\x1bO")  # noqa: PLR2004 - G2
     return "".join(out.parts).encode()

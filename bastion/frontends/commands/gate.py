@@ -19,6 +19,7 @@ from bastion.frontends.commands.door import Door, Gone
 from bastion.frontends.commands.tree import root
 from bastion.frontends.commands.verbs import SELF, Call, Shown, parse
 from bastion.frontends.commands.words import split_command
+from bastion.services.live.rights import is_guest
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.desk import Desk
@@ -92,6 +93,10 @@ async def _run(door: Door, words: list[str]) -> int:
 
 def _decide(door: Door, call: Call) -> None:
     """Refuse what policy does not allow. The only way past is `self`, or a service that asks itself."""
+    if is_guest(door.identity) and call.path.partition(" ")[2] != "join":
+        reason = "A guest may do nothing but join the session they were invited to: log in without a command."
+        _audit(door, call, _DENIED_RESULT, reason)
+        raise Denied("access.guest", reason)
     if call.verb.action == SELF or call.verb.asks == "service":
         return
     decision = door.desk.policies.decide(door.identity, call.verb.action)

@@ -6,6 +6,7 @@ Never needs a running server.
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,8 @@ from bastion.frontends.commands.verbs import Shown, help_flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bastion.settings import Settings
 
 _POLICY: Final = ("check", "explain", "test")
 _DENIED: Final = 77
@@ -100,10 +103,30 @@ def _serve(program: Program, home: Path | None, inner_home: Path | None, **optio
     settings = _settings(home, inner_home, **options)
     refuse_root(settings, program.warn, os.geteuid())
 
+    def ready(line: str) -> None:
+        program.say(line)
+        program.warn(_how_to_log_in(settings, line))
+
     async def work() -> int:
-        return await program.load().serve(settings, program.say)
+        return await program.load().serve(settings, ready)
 
     return run_async(work())
+
+
+def _how_to_log_in(settings: Settings, ready: str) -> str:
+    """Return, for people, the line to type now and the fingerprint that ssh will ask about."""
+    from bastion.services.people import read_public_key  # noqa: PLC0415
+    from bastion.services.setup import DEMO_KEY, HOST_KEY, demo_name  # noqa: PLC0415
+
+    host, _, port = ready.split()[1].removeprefix("ssh=").rpartition(":")
+    key = settings.path(DEMO_KEY)
+    who = demo_name(this_caller().name) if settings.path("demo").is_dir() else "YOUR-NAME"
+    identity = f"-i {shlex.quote(str(key))} " if key.exists() else ""
+    lines = [f"log in:   ssh {identity}-p {port} {who}@{host.strip('[]')}"]
+    public = settings.path(f"{HOST_KEY}.pub")
+    if public.exists():
+        lines.append(f"host key: {read_public_key(public.read_text()).fingerprint} (ssh shows it the first time)")
+    return "\n".join(lines)
 
 
 def _migrate(program: Program, home: Path | None, inner_home: Path | None) -> int:
@@ -170,9 +193,9 @@ def _policy_explain(  # noqa: PLR0913, PLR0917
     return run_async(work())
 
 
-def _verify(program: Program, home: Path | None, inner_home: Path | None, path: Path) -> int:  # noqa: ARG001
-    """Check a recording's file, without a server."""
-    program.say(program.load().verify_file(path))
+def _verify(program: Program, home: Path | None, inner_home: Path | None, path: Path, key: Path | None) -> int:  # noqa: ARG001
+    """Check a recording's file, without a server; with --key against its seals: exit code 65 names the first bad line."""
+    program.say(program.load().verify_file(path, key))
     return 0
 
 
@@ -239,6 +262,7 @@ def _commands() -> dict[str, click.Command]:
         _option("--web-port", "web__port", type=port, metavar="N", help="Its port; 0 picks a free one."),
     ]
     shells = click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
+    key = _option("--key", "key", type=click.Path(path_type=Path, exists=True), metavar="PUB", help="The public key that its seals were made with.")
     path = click.Argument(["path"], type=click.Path(path_type=Path), metavar="FILE")
     offline = [
         _Offline(
@@ -250,7 +274,7 @@ def _commands() -> dict[str, click.Command]:
         ),
         _Offline("serve", _serve, ("bastion serve", "bastion serve --ssh-port 0"), params=[*serve, _HOME], help=_serve.__doc__),
         _Offline("migrate", _migrate, ("bastion migrate",), params=[_HOME], help=_migrate.__doc__),
-        _Offline("verify", _verify, ("bastion verify session.cast",), params=[path, _HOME], help=_verify.__doc__),
+        _Offline("verify", _verify, ("bastion verify session.cast", "bastion verify session.cast --key audit.key.pub"), params=[path, key, _HOME], help=_verify.__doc__),
         _Offline("version", _version, ("bastion version",), params=[_HOME], help=_version.__doc__),
         _Offline("completion", _completion, ('eval "$(bastion completion bash)"',), params=[shells, _HOME], help=_completion.__doc__),
     ]

@@ -58,7 +58,7 @@ class _Catalogue:
 
     def _who_is_on(self) -> list[tuple[object, ...]]:
         views = self._door.desk.control.visible(self._door.identity)
-        return [(one.id, one.detached, *(person.name for person in one.participants)) for one in views]
+        return [(one.id, one.detached, one.joinable, one.invited, *(person.name for person in one.participants)) for one in views]
 
     def items(self) -> list[MenuItem]:
         """Return the items with who is on them now."""
@@ -93,9 +93,10 @@ class _Catalogue:
             if not one.detached:
                 return None
             return MenuItem(one.id[:_ID], f"resume your session on {one.endpoint}", actions=("attach",), live=names, kind="session")
-        if not self._door.desk.policies.decide(who, "join", self._all.get(one.endpoint)).allowed:
+        if not one.joinable:
             return None
-        return MenuItem(one.id[:_ID], f"{one.owner} on {one.endpoint}", actions=("join",), live=names, kind="session")
+        note = f"invited as {one.invited}" if one.invited else ""
+        return MenuItem(one.id[:_ID], f"{one.owner} on {one.endpoint}", actions=("join",), live=names, note=note, kind="session")
 
     async def favourite(self, item: MenuItem) -> None:
         """Remember a favourite."""

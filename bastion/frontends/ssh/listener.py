@@ -34,6 +34,11 @@ class SshDoor:
         """Return the port it listens on."""
         return self._server.port if self._server is not None else 0
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """Return how many connections there are, and how many of them have not logged in."""
+        return (len(self._server.connections), self._server.gate.unauthenticated) if self._server is not None else (0, 0)
+
     async def open(self, host: str, port: int, host_key: Path, limits: Limits) -> None:
         """Listen."""
         options = server_options([asyncssh.read_private_key(host_key)], limits=limits)
@@ -43,6 +48,15 @@ class SshDoor:
         door = self._door
         _log.info("%s %s %s", code, source, detail)
         door.auditor.record(AuditEvent(f"wire.{code}", door.clock.now(), "", source, result="denied", reason=detail))
+
+    def present(self) -> set[str]:
+        """Return the accounts that have connections."""
+        return {visitor.identity.user_id for visitor in self._door.inside if visitor.identity is not None}
+
+    def put_out(self, user_id: str, reason: str) -> None:
+        """End every connection of an account."""
+        for visitor in [one for one in self._door.inside if one.identity is not None and one.identity.user_id == user_id]:
+            visitor.put_out(reason)
 
     async def close(self, end_sessions: Callable[[], Awaitable[None]], drain: float) -> None:
         """Let nobody in any more, end what runs, and give the last words `drain` seconds to go out."""

@@ -23,15 +23,13 @@ from bastion.core.session import events as e
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
-from bastion.core.terminal.grid import Row
-from bastion.core.terminal.paint import line
-from bastion.core.terminal.style import REVERSE, style
 from bastion.core.values import Size
 from bastion.services.console import Console
+from bastion.services.live.audience import Audience
 from bastion.services.live.ledger import Ledger
 from bastion.services.live.screen import LiveScreen
 from bastion.services.live.seat import Seat
-from bastion.services.live.views import ParticipantView, SessionView
+from bastion.services.live.views import Invitation, ParticipantView, SessionView
 from bastion.services.ports import (
     ChannelRequest,
     Clock,
@@ -45,13 +43,13 @@ from bastion.services.ports import (
 from bastion.services.recorder import Recording
 from bastion.services.tasks import spawn
 
-NOTICE_SECONDS: Final = 6.0
-_THEIR_OWN_END: Final = frozenset({"exit", "signal", "session.lost"})  # the far program ended itself, or nobody is there
-_BAR: Final = style(flags=REVERSE)
-
 
 class Auditing(Protocol):
     """Where audited facts go: synchronous, queued, never lost."""
+
+    @property
+    def healthy(self) -> bool:
+        """Return whether facts reach the disk now."""
 
     def record(self, event: AuditEvent) -> None:
         """Write a fact down."""
@@ -65,6 +63,10 @@ class World:
     dialer: Dialer
     auditor: Auditing
     sessions: Sessions
+
+
+def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
+    del actor, identity, line
 
 
 class SessionActor:
@@ -97,13 +99,18 @@ class SessionActor:
         self._busy = False
         self._channel: EndpointChannel | None = None
         self._dialling: asyncio.Task[None] | None = None
-        self._seats: dict[str, Seat] = {}
+        self._early: list[Callable[[], None]] = []
         self._stays: dict[str, ParticipantRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self.invited: set[str] = set()
+        self.invitations: dict[str, Invitation] = {}
+        """Who was asked in, by user id."""
+        self.barred: set[str] = set()
+        """User ids of those who were sent out; an invitation lets them in again."""
+        self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
-        self._screen = LiveScreen(session.size, self._screen_drained) if session.interactive else None
+        self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
+        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now)
         self._bytes_out = 0
         self._bytes_in = 0
         self._last_seat = 1
@@ -119,12 +126,17 @@ class SessionActor:
             do.RecordInput: self._record_input,
             do.RecordResize: self._record_resize,
             do.Mark: self._mark,
-            do.Show: self._show,
-            do.ShowRaw: self._show_raw,
-            do.ShowRendered: self._show_rendered,
-            do.Notify: self._notify,
+            do.Show: self._audience.show,
+            do.ShowRaw: self._audience.show_raw,
+            do.ShowRendered: self._audience.show_rendered,
+            do.Notify: self._audience.notify,
             do.Dismiss: self._dismiss,
-            do.ShowHelp: self._show_help,
+            do.ShowHelp: self._audience.show_help,
+            do.ShowPeople: self._audience.show_people,
+            do.Prompt: self._audience.prompt,
+            do.Pan: self._audience.pan,
+            do.HoldOutput: self._audience.hold_output,
+            do.InviteWanted: self._invite_wanted,
             do.SetTimer: self._set_timer,
             do.Note: self._note,
             do.Finish: self._finish,
@@ -166,26 +178,44 @@ class SessionActor:
 
     def output(self, data: bytes, *, stderr: bool = False) -> None:
         """Bytes came from the endpoint."""
+        if self._channel is None:  # it spoke before `dial` returned: its turn comes right after it opened
+            self._early.append(lambda: self.output(data, stderr=stderr))
+            return
         self._bytes_out += len(data)
         self.post(e.OutputReceived(self._now(), data, stderr))
 
     def closed(self, status: int | None, signal: str | None, error: str) -> None:
         """The far side ended."""
+        if self._channel is None and self.session.state is State.CONNECTING:
+            self._early.append(lambda: self.closed(status, signal, error))
+            return
         self._channel = None
         self.post(e.EndpointClosed(self._now(), status, signal, error))
 
     def drained(self) -> None:
         """The endpoint took what it was sent."""
-        for seat in self._seats.values():
-            if seat.endpoint_waits:
-                seat.endpoint_waits = False
-                seat.console.resume()
+        self._audience.let_type()
 
     # ------------------------------------------------------------ people come
 
-    def facts(self, identity: Identity) -> SessionFacts:
-        """Return what policy may know of this session when it decides about that person."""
-        return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=identity.name in self.invited)
+    def invitation(self, identity: Identity) -> Invitation | None:
+        """Return that person's invitation, while it holds."""
+        found = self.invitations.get(identity.user_id)
+        return found if found is not None and self._world.clock.now() < found.until else None
+
+    def facts(self, identity: Identity, action: str = "join") -> SessionFacts:
+        """Return what policy may know of this session when it decides about that person.
+
+        One invited as viewer counts as invited for looking on only.
+        """
+        invitation = self.invitation(identity) if self.grant.terms.viewers == "invited" else None
+        invited = invitation is not None and (action == "join" or (action == "control" and invitation.role is Role.CONTROLLER))
+        return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=invited)
+
+    def present(self, user_id: str) -> list[tuple[Participant, Identity]]:
+        """Return the stays of that person here, and who they were proven to be."""
+        people = [person for person in self.session.people.values() if person.user_id == user_id and person.attached]
+        return [(person, identity) for person in people if (identity := self.identity_of(person.id)) is not None]
 
     def begin(self) -> None:
         """Write the session down as pending, before anybody waits for it."""
@@ -222,16 +252,17 @@ class SessionActor:
             console.attach(seat)
         return seat
 
+    def identity_of(self, participant: str) -> Identity | None:
+        """Return who sits there, as they proved themselves."""
+        return self._audience.identity_of(participant)
+
     def _person(self, key: str, console: Console, role: Role, rights: frozenset[str]) -> Participant:
         identity = console.identity
         return Participant(key, identity.user_id, identity.name, role, identity.source, self._now(), console.size, rights)
 
     def _seat(self, key: str, console: Console) -> Seat:
-        seat = Seat(key, console, self.post, self._now, self._status)
-        seat.on_drained = lambda: self._seat_drained(key)
-        if self._screen is not None:
-            seat.on_resized = partial(self._screen.window, key)
-        self._seats[key] = seat
+        seat = Seat(key, console, self.post, self._now, self._audience.status, self._audience.panel)
+        self._audience.add(seat)
         return seat
 
     # ------------------------------------------------------------ effects: the endpoint
@@ -258,16 +289,16 @@ class SessionActor:
             return
         self._channel = channel
         self.post(e.EndpointOpened(self._now()))
+        early, self._early = self._early, []
+        for event in early:
+            event()
 
     def _to_endpoint(self, effect: do.ToEndpoint) -> None:
         if self._channel is None:
             return
         self._bytes_in += len(effect.data)
         if not self._channel.write(effect.data):
-            seat = self._seats.get(self.session.control.holder or "")
-            if seat is not None and not seat.endpoint_waits:
-                seat.endpoint_waits = True
-                seat.console.pause()
+            self._audience.hold_typing()
 
     def _end_input(self, effect: do.EndInput) -> None:
         del effect
@@ -304,18 +335,17 @@ class SessionActor:
             if not self._waits_for and self._channel is not None:
                 self._channel.resume()
 
-    def _seat_drained(self, key: str) -> None:
-        self._go_on(key)
-
-    def _screen_drained(self) -> None:
-        self._go_on("screen")
+    def _screen_current(self, keyframe: Callable[[], bytes], size: Size) -> None:
+        """The screen shows all that was recorded: a good moment for a keyframe."""
+        if self._recording.keyframe_due:
+            self._recording.keyframe(size, keyframe())
 
     # ------------------------------------------------------------ effects: the recording
 
     def _record_output(self, effect: do.RecordOutput) -> None:
         self._recording.output(effect.data, self._now())
-        if self._screen is not None and not self._screen.push(effect.data):
-            self._hold_back("screen")
+        if self._screen is not None:
+            self._screen.push(effect.data)
 
     def _record_input(self, effect: do.RecordInput) -> None:
         self._recording.input(effect.data, self._now(), effect.by)
@@ -326,90 +356,16 @@ class SessionActor:
     def _mark(self, effect: do.Mark) -> None:
         self._recording.marker(effect.text, self._now())
 
-    # ------------------------------------------------------------ effects: people
-
-    def _show(self, effect: do.Show) -> None:
-        seat = self._seats.get(effect.participant)
-        if seat is None or not seat.raw:
-            return
-        if not seat.write(effect.data, stderr=effect.stderr):
-            self._hold_back(effect.participant)
-
-    def _show_raw(self, effect: do.ShowRaw) -> None:
-        seat = self._seats.get(effect.participant)
-        if seat is None or self._screen is None:
-            return
-        screen = self._screen
-
-        def switch() -> None:
-            if self.session.control.holder != seat.participant or seat.out.done():
-                return
-            screen.remove(seat.participant)
-            seat.stop_pictures()
-            seat.write(screen.keyframe())
-            seat.raw = True
-
-        screen.when_current(switch)
-
-    def _show_rendered(self, effect: do.ShowRendered) -> None:
-        seat = self._seats.get(effect.participant)
-        if seat is None or self._screen is None:
-            return
-        seat.raw = False
-        self._go_on(effect.participant)
-        seat.start_pictures()
-        self._screen.add(effect.participant, seat)
-
-    def _notify(self, effect: do.Notify) -> None:
-        wanted = effect.participants or tuple(self._seats)
-        for key in wanted:
-            seat = self._seats.get(key)
-            if seat is not None:
-                self._tell(seat, effect.text)
-
-    def _tell(self, seat: Seat, text: str) -> None:
-        seat.notice = text
-        if seat.rendered and self._screen is not None:
-            self._screen.refresh()
-            asyncio.get_running_loop().call_later(NOTICE_SECONDS, self._forget_notice, seat, text)
-
-    def _forget_notice(self, seat: Seat, text: str) -> None:
-        if seat.notice == text:
-            seat.notice = ""
-            if self._screen is not None:
-                self._screen.refresh()
-
     def _dismiss(self, effect: do.Dismiss) -> None:
-        seat = self._seats.pop(effect.participant, None)
-        if seat is None:
-            return
-        if self._screen is not None:
-            self._screen.remove(effect.participant)
-            if seat.raw and effect.code not in _THEIR_OWN_END:
-                alternate, in_line = self._screen.left_behind()
-                seat.give_back(alternate=alternate, in_line=in_line)
-        self._go_on(effect.participant)
         stay = self._stays.pop(effect.participant, None)
         if stay is not None:
             self._save_stay(replace(stay, left_at=self._world.clock.now(), reason=effect.code))
-        seat.dismiss(effect.code, effect.text)
+        self._audience.dismiss(effect)
 
-    def _show_help(self, effect: do.ShowHelp) -> None:
-        self._notify(do.Notify((effect.participant,), "Ctrl-] then: d leave/detach  r ask  g give  t take  w who  P pause  k end  Ctrl-] itself"))
-
-    def _status(self, participant: str) -> Row | None:
-        seat = self._seats.get(participant)
-        who = self.session.people.get(participant)
-        if seat is None or who is None:
-            return None
-        holder = self.session.people.get(self.session.control.holder or "")
-        owner = self.session.people[self.session.owner]
-        state = " PAUSED " if self.session.state is State.PAUSED else " "
-        text = seat.notice or (
-            f"{owner.name}@{self.grant.endpoint.name}{state}{self.session.size} | {holder.name if holder else 'nobody'} types"
-            f" | you: {who.role.value} | REC | Ctrl-] d leaves, ? help"
-        )
-        return line(seat.size.columns, " " + text, _BAR)
+    def _invite_wanted(self, effect: do.InviteWanted) -> None:
+        identity = self.identity_of(effect.participant)
+        if identity is not None:
+            self.on_invite(self, identity, effect.line)
 
     # ------------------------------------------------------------ effects: time, audit, end
 
@@ -463,7 +419,7 @@ class SessionActor:
         self._save()
         result = "ok" if effect.code in ("exit", "signal", "owner-left", "killed", "cancelled") else "failed"
         self._audit("session.ended", "system", result=result, reason=f"{effect.code}: {effect.text}" if effect.text else effect.code)
-        for key in list(self._seats):
+        for key in self._audience.keys():
             self._dismiss(do.Dismiss(key, effect.code, effect.text))
         self._on_finish(self)
         if not self.done.done():

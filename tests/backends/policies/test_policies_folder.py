@@ -126,6 +126,13 @@ def test_a_file_over_a_megabyte_is_refused_before_it_is_parsed(tmp_path: Path) -
     assert refused(tmp_path).public == f"{path}:1: the file is larger than 1,000,000 bytes; split it"
 
 
+def test_files_that_are_too_large_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bastion.backends.policies.folder._MAX_TOTAL", 1000)
+    for number in range(9):
+        write(tmp_path, f"roles: {{r{number}: }}\n" + "#" * 300, f"{number}.yaml")
+    assert refused(tmp_path).public == f"{tmp_path}/3.yaml:1: the files of the folder have more than 1,000 bytes together"
+
+
 def test_a_folder_without_a_policy_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path).public == f"{tmp_path}: there is no *.yaml here; without a policy nobody may do anything"
     assert refused(tmp_path / "nowhere").code == "policy.unreadable"

@@ -93,6 +93,18 @@ def test_a_rule_may_use_a_role_of_another_file() -> None:
     assert [found.name for found in both.rules] == ["r"]
 
 
+def test_more_rules_than_can_be_decided_in_time_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bastion.core.access.build.MAX_RULES", 3)
+    assert policy(*(rule(f"r{number}") for number in range(3)))
+    error = refused(*(rule(f"r{number}") for number in range(9)))
+    assert (error.code, error.public) == ("policy.too_large", "p.yaml:40: more than 3 rules; use labels and globs")
+
+
+def test_defaults_name_roles_that_exist() -> None:
+    error = refused(defaults={"watchers": {"by": ["supervsor"]}})
+    assert error.public == "p.yaml:1: defaults: watchers.by: there is no role 'supervsor'; did you mean 'supervisor'?"
+
+
 @pytest.mark.parametrize("member", ["Alice", "group:", "group: x", "user:alice", "a b", "group:a\nb"])
 def test_a_member_that_is_neither_user_nor_group_is_refused(member: str) -> None:
     error = refused(roles={"engineer": {"members": [member]}})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bastion.core.access.decide import decide
-from bastion.core.access.decision import ApprovalLevel, Decision, SessionFacts, Verdict
+from bastion.core.access.decision import ApprovalLevel, Decision, SessionFacts, Verdict, WatchNeed
 from bastion.core.access.explain import explain
 from bastion.core.access.glob import Form
 from bastion.core.access.hours import read_instant
@@ -30,7 +30,7 @@ def test_outside_its_hours_a_rule_refuses_and_tells_when_it_opens() -> None:
     assert answer.opens_at == read_instant("2026-11-23 08:00 Europe/Berlin")
     assert answer.reason == (
         "No rule allows connect on web01 as deploy for alice. Rule 'office' would, but hours: wanted "
-        "mon-fri 08:00-17:00 Europe/Berlin, got Sat 2026-11-21 10:12 CET. It opens at Mon 2026-11-23 08:00 CET."
+        "mon-fri 08:00-17:00 Europe/Berlin, got Sat 2026-11-21 10:12 CET (next from Mon 2026-11-23 08:00 CET). It opens at Mon 2026-11-23 08:00 CET."
     )
 
 
@@ -71,6 +71,15 @@ def test_no_opening_is_told_when_something_else_is_missing_too() -> None:
     answer = ask_at(policy(rule("office", when=OFFICE | {"sources": ["192.168.0.0/16"]})), "2026-11-21 10:00 Europe/Berlin")
     assert answer.opens_at is None
     assert "It opens" not in answer.reason
+    assert (
+        "got Sat 2026-11-21 10:00 CET (next from Mon 2026-11-23 08:00 CET); sources: wanted 192.168.0.0/16, got 10.1.2.3." in answer.reason
+    )
+
+
+def test_a_window_that_is_over_says_so() -> None:
+    answer = ask(policy(rule("once", when={"dates": ["2020-01-01..2020-01-02 UTC"]})))
+    assert answer.reason.endswith("dates: wanted 2020-01-01..2020-01-02 UTC, got Mon 2025-11-24 16:00 UTC (over).")
+    assert answer.opens_at is None
 
 
 def test_a_permanent_deny_never_opens() -> None:
@@ -173,6 +182,19 @@ def test_levels_follow_each_other_and_admit_their_people() -> None:
     assert second.admits("petra", frozenset())
 
 
+def test_watchers_of_all_granting_rules_are_needed_and_told() -> None:
+    where = policy(
+        rule("a", terms={"watchers": {"by": ["supervisor"], "count": 2, "on_leave": "end", "grace": "1m"}}),
+        rule("b", terms={"watchers": {"users": ["petra"]}}),
+        rule("c"),
+    )
+    answer = ask(where)
+    assert set(answer.terms.watchers) == {WatchNeed(2, ("supervisor",), (), "end", 60.0), WatchNeed(1, (), ("petra",), "pause", 300.0)}
+    assert "only while 2 of role supervisor looks on" in explain(answer)[1]
+    assert answer.terms.watchers[0].admits("petra", frozenset({"supervisor"}))
+    assert not WatchNeed(1, ("supervisor",)).admits("petra", frozenset({"vendor"}))
+
+
 def test_a_denied_request_is_not_put_to_approvers() -> None:
     assert ask(policy(rule("prod", approval={"by": ["supervisor"]}), deny("no"))).verdict is Verdict.DENY
 
@@ -198,6 +220,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"approval": {"levels": []}}, "approval.levels: an empty list"),
     ({"approval": {"levels": [{"by": ["nobody"]}]}}, "there is no role 'nobody'"),
     ({"approval": {"by": ["vendor"], "valid": "0s"}}, "approval.valid: an approval that lasts no time is none"),
+    ({"terms": {"watchers": {}}}, "rule 'r': terms.watchers.by: say who may look on: by (roles) or users"),
+    ({"terms": {"watchers": {"users": ["bob"], "count": 2}}}, "2 different people out of 1 can never look on"),
+    ({"terms": {"watchers": {"by": ["supervsor"]}}}, "there is no role 'supervsor'; did you mean 'supervisor'?"),
+    ({"terms": {"watchers": {"by": ["vendor"], "grace": "soon"}}}, "terms.watchers.grace: 'soon' is not a length of time"),
+    ({"terms": {"watchers": {"by": ["vendor"]}, "viewers": "none"}}, "terms.watchers: somebody must look on where nobody may"),
     ({"approval": {"by": ["vendor"]}, "effect": "deny"}, "approval: a rule that denies cannot be approved"),
 ]
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bastion.core.access.actions import ACTIONS, FAMILIES, expand
 from bastion.core.access.decide import may, permitted_logins
-from bastion.core.access.decision import SessionFacts, Terms, Verdict
+from bastion.core.access.decision import SessionFacts, Terms, Verdict, WatchNeed
 from bastion.core.access.endpoint import Login
 from bastion.core.access.explain import explain
 from bastion.core.access.policy import Policy
-from bastion.core.access.terms import STRICTER
+from bastion.core.access.terms import STRICTER, stricter
 
 from .world import ALICE, BOB, DB01, MALLORY, WEB01, ask, deny, policy, rule
 
@@ -155,6 +156,34 @@ def test_a_rule_that_says_nothing_of_a_term_asks_for_the_default() -> None:
     assert ask(where).terms.max_seconds == Terms().max_seconds
     longer = policy(rule("long", terms={"max": "24h"}), rule("silent"), defaults={"max": "none"})
     assert ask(longer).terms.max_seconds == 24 * 3600
+
+
+ORDERS: dict[str, tuple[Any, Any]] = {
+    "recording": ("strict", "best-effort"),
+    "record_input": (True, False),
+    "max_seconds": (60.0, None),
+    "idle_seconds": (60.0, 61.0),
+    "detach_seconds": (0.0, 60.0),
+    "max_participants": (2, 3),
+    "joinable": (False, True),
+    "viewers": ("none", "permitted"),
+    "lock_seconds": (60.0, None),
+    "reauth_seconds": (60.0, None),
+    "handover": (False, True),
+    "sessions_per_user": (1, None),
+    "sessions_per_endpoint": (1, 2),
+    "watchers": ((WatchNeed(1, ("a",)),), ()),
+}
+
+
+@pytest.mark.parametrize("term", Terms.__dataclass_fields__)
+def test_the_stricter_value_of_a_term_wins_from_either_side(term: str) -> None:
+    strict, loose = (replace(Terms(), **{term: value}) for value in ORDERS[term])
+    assert stricter(strict, loose) == stricter(loose, strict) == strict
+
+
+def test_viewers_whom_only_a_rule_lets_in_are_fewer_than_those_invited() -> None:
+    assert stricter(Terms(viewers="invited"), Terms(viewers="permitted")).viewers == "permitted"
 
 
 def test_every_term_has_its_order_of_strictness() -> None:

@@ -15,17 +15,25 @@ FUZZ = int(os.environ.get("BASTION_FUZZ", "1"))
 CAST = [b'[0.%06d,"o","line %d"]\n' % (n * 7, n) for n in range(60)]
 
 
-def sign(message: bytes) -> bytes:
-    """Stand in for Ed25519, which the core does not know."""
-    return hmac.digest(b"key", message, "sha512")
+class Key:
+    """Stands in for Ed25519, which the core does not know."""
+
+    def __init__(self, key_id: str = "k1", secret: bytes = b"key") -> None:
+        self.key_id = key_id
+        self._secret = secret
+
+    def sign(self, data: bytes) -> bytes:
+        return hmac.digest(self._secret, data, "sha512")
+
+    def verify(self, data: bytes, signature: bytes, key_id: str) -> bool:
+        return key_id == self.key_id and hmac.compare_digest(self.sign(data), signature)
 
 
-def check(message: bytes, signature: bytes) -> bool:
-    return hmac.compare_digest(sign(message), signature)
+KEY = Key()
 
 
 def sealed(every: int = 10) -> list[bytes]:
-    sealer = Sealer("S1", sign)
+    sealer = Sealer("S1", KEY)
     lines = []
     for n, line in enumerate(CAST, 1):
         sealer.take(line[:5])
@@ -39,7 +47,7 @@ SEALS = sealed()
 
 
 def verdict(cast: bytes, seals: list[bytes] = SEALS, chunk: int = 37, **known: str) -> Verdict:
-    return verify((cast[at : at + chunk] for at in range(0, len(cast), chunk)), seals, check, **known)
+    return verify((cast[at : at + chunk] for at in range(0, len(cast), chunk)), seals, KEY, **known)
 
 
 def test_an_untouched_recording_is_sound() -> None:
@@ -101,7 +109,7 @@ def test_structural_changes_of_the_cast_are_named_by_the_first_bad_line(name: st
         (lambda s: [s[0], *s], "seal 2 does not follow"),
         (lambda s: [*s, s[-1]], "seal 7 follows the end seal"),
         (lambda s: s[:-1], "the lines from 51 on are not sealed"),
-        (lambda _: [], "there are no seals"),
+        (lambda _: [], "the lines from 1 on are not sealed: there are no seals"),
         (lambda s: [b"junk\n", *s], "seal 1 cannot be read"),
         (lambda _: [b'{"seal":{},"sig":""}\n'], "seal 1 cannot be read"),
         (lambda _: sealed(7), "sound"),
@@ -112,10 +120,11 @@ def test_structural_changes_of_the_seals_are_found(change: object, words: str) -
     assert (found.finding or "sound").startswith(words)
 
 
-def test_a_seal_by_another_key_is_found() -> None:
-    sealer = Sealer("S1", lambda message: hmac.digest(b"other", message, "sha512"))
+@pytest.mark.parametrize("key", [Key(secret=b"other"), Key(key_id="k2")])
+def test_a_seal_by_another_key_is_found(key: Key) -> None:
+    sealer = Sealer("S1", key)
     sealer.take(b"".join(CAST))
-    assert verdict(b"".join(CAST), [sealer.seal(end=True)]).finding == "seal 1 has no valid signature of this key"
+    assert verdict(b"".join(CAST), [sealer.seal(end=True)]).finding == "seal 1 has no valid signature by a known key"
 
 
 def test_a_recording_under_another_sessions_name_is_found() -> None:
@@ -133,7 +142,7 @@ def test_cutting_cast_and_seals_alike_shows_by_the_missing_end_and_by_the_audit_
 
 
 def test_sealing_goes_on_where_a_dead_process_stopped() -> None:
-    sealer = Sealer("S1", sign)
+    sealer = Sealer("S1", KEY)
     assert sealer.resume([*SEALS[:3], SEALS[3][:50]]) == sum(map(len, SEALS[:3]))
     assert sealer.taken == sum(map(len, CAST[:30]))
     sealer.take(b"".join(CAST[30:]))

@@ -72,7 +72,7 @@ class FakeHost:
     async def explain(self, settings, user, endpoint, action, at, source):
         return Decision(self.verdict, "team", "because of team"), at or NOW
 
-    def verify_file(self, path):
+    def verify_file(self, path, key):
         if path.read_bytes() != b"good":
             raise Corrupt("cast.damaged", f"{path}: line 3 is damaged.")
         return "It is whole."
@@ -160,8 +160,9 @@ def test_a_file_that_is_not_there_is_named(host, tmp_path):
 
 
 def test_serve_takes_its_options_and_prints_the_ready_line(host, tmp_path):
-    code, out, _ = bastion(host, tmp_path, "serve", "--ssh-port", "0", "--web-port", "0")
+    code, out, err = bastion(host, tmp_path, "serve", "--ssh-port", "0", "--web-port", "0")
     assert (code, out) == (0, "ready ssh=127.0.0.1:40000 web=off\n")
+    assert "log in:   ssh -p 40000 YOUR-NAME@127.0.0.1\n" in err
     assert (host.served.home, host.served.ssh.port, host.served.web.port) == (tmp_path, 0, 0)
 
 

@@ -1,0 +1,59 @@
+"""Checks a recording that lies anywhere, with nothing but its files and a public key. Needs no server and no home."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bastion.backends.recordings.folder import CAST, CHUNK
+from bastion.core.errors import Corrupt, Missing
+from bastion.core.recording import seal
+from bastion.core.recording.playback import clock_text
+from bastion.core.recording.reader import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bastion.core.audit.checkpoint import Verifier
+
+
+def check_file(path: Path, verifier: Verifier | None = None) -> str:
+    """Check a cast (or the folder it is in) and return what was found, as one sentence.
+
+    With `verifier`: against the `seal.jsonl` beside it. Without: only that it reads to its end. `Corrupt` names the
+    first bad line; `Missing` when there is no such file.
+    """
+    cast = path / CAST if path.is_dir() else path
+    if not cast.is_file():
+        raise Missing("verify.missing", f"There is no file {cast.name!a} there.", str(cast))
+    return _read_through(cast) if verifier is None else _against_seals(cast, verifier)
+
+
+def _against_seals(cast: Path, verifier: Verifier) -> str:
+    seals = cast.with_name(seal.FILE)
+    if not seals.is_file():
+        raise Missing("verify.seals", f"There is no {seal.FILE} beside the recording: nothing to check it against.", str(seals))
+    verdict = seal.verify(_chunks(cast), seal.verified_lines(_chunks(seals)), verifier)
+    finding = verdict.finding
+    if not finding and not verdict.ended:
+        finding = f"its end seal is missing: after line {verdict.lines} it was cut off, or it is still being written"
+    if finding:
+        raise Corrupt("verify.changed", f"The recording is not as it was sealed: {finding}.")
+    return f"The recording is as it was sealed: {verdict.lines} lines, {verdict.bytes} bytes, digest {verdict.digest}."
+
+
+def _read_through(cast: Path) -> str:
+    header, events, reader = read(_chunks(cast))
+    count = sum(1 for _ in events)
+    if reader.notes:
+        raise Corrupt("verify.unreadable", f"The recording has lines that cannot be read: {reader.notes[0]}.")
+    return (
+        f"The file is asciicast {header.version} and reads to its end: {count} events, {clock_text(reader.time)}. "
+        "Whether it was changed was not checked."
+    )
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while data := file.read(CHUNK):
+            yield data

@@ -1,0 +1,56 @@
+"""The parser can stop and go on at any byte."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bastion.core.terminal import Terminal
+from tests.core.terminal import judge
+from tests.core.terminal.streams import FUZZ, differing, outputs, sizes
+
+
+@settings(max_examples=60 * FUZZ, deadline=None)
+@given(sizes, outputs, st.lists(st.integers(1, 40), min_size=1, max_size=20))
+def test_how_output_is_cut_into_chunks_changes_nothing(size: tuple[int, int], data: bytes, cuts: list[int]) -> None:
+    whole, bytewise, chunked = (Terminal(*size) for _ in range(3))
+    whole.feed(data)
+    for byte in data:
+        bytewise.feed(bytes([byte]))
+    at = 0
+    while at < len(data):
+        step = cuts[at % len(cuts)]
+        chunked.feed(data[at : at + step])
+        at += step
+    assert differing(whole, bytewise) == []
+    assert differing(whole, chunked) == []
+    assert whole.pending == bytewise.pending == chunked.pending
+    assert whole.faults == 0
+
+
+def test_a_real_stream_byte_by_byte_shows_the_same() -> None:
+    for name in ("vim-edit-80x24", "mc-80x24", "unicode-cat-80x24", "tmux-inside-80x24"):
+        recorded = judge.stream(name)
+        whole, bytewise = Terminal(recorded.columns, recorded.lines), Terminal(recorded.columns, recorded.lines)
+        whole.feed(recorded.data)
+        for byte in recorded.data:
+            bytewise.feed(bytes([byte]))
+        assert differing(whole, bytewise) == []
+
+
+@settings(max_examples=40 * FUZZ, deadline=None)
+@given(sizes, outputs, st.integers(0, 50))
+def test_waiting_bytes_parsed_in_slices_end_like_bytes_fed_at_once(size: tuple[int, int], data: bytes, step: int) -> None:
+    fed, pushed = Terminal(*size), Terminal(*size)
+    fed.feed(data)
+    fed.resize(33, 7)
+    fed.feed(data)
+    pushed.push(data)
+    pushed.push_resize(33, 7)
+    pushed.push(data)
+    assert pushed.backlog == 2 * len(data)
+    while pushed.backlog:
+        before = pushed.backlog
+        assert pushed.advance(step + 1) <= before
+    pushed.catch_up()
+    assert differing(fed, pushed) == []
