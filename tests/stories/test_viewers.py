@@ -38,7 +38,7 @@ class Controller:
     def __init__(self, bastion: Bastion) -> None:
         before = {row["id"] for row in bastion.live()}
         self.process = subprocess.Popen(
-            bastion.ssh_argv("alice", "connect web01 -- stty -echo -onlcr; PS1= PS2= exec sh", options=("-tt",)),
+            bastion.ssh_argv("alice", "connect web01 -- stty -echo; PS1= PS2= exec sh", options=("-tt",)),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
         )  # fmt: skip
         (self.id,) = until(lambda: [row["id"] for row in bastion.live(owner="alice", state="running") if row["id"] not in before], "it runs")
