@@ -173,6 +173,8 @@ class Connect:
             console.exit_signal(name)
             return 128 + SIGNALS.get(name, 0)
         if code in ("session.detached", "session.left", "session.lost", "owner-left"):
+            if text and code == "session.detached":
+                console.write_error(f"{text}\r\n".encode())
             return 0
         if code.startswith("endpoint."):
             raise Unavailable(code, text)

@@ -373,8 +373,7 @@ class Player:
         await asyncio.gather(*running, return_exceptions=True)
 
     def _index_more(self) -> bool:
-        self._stage.index.step()
-        return not self._stage.index.complete
+        return self._stage.index.step()
 
     def _find(self) -> None:
         if not self._needle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -74,6 +75,55 @@ def test_the_chord_detaches_and_attach_alone_finds_the_only_one(bastion: Bastion
         finally:
             again.close()
         until(lambda: not bastion.live(id=session), "it is over")
+    finally:
+        window.close()
+
+
+def test_leaving_vim_behind_gives_the_terminal_back_and_attach_finds_vim_again(bastion: Bastion, tmp_path: Path) -> None:
+    """Alternate screen, mouse and paste marks would otherwise stay on in the terminal that was left."""
+    argv = bastion.ssh_argv("alice", f"connect web01 -- vim.tiny -u NONE -N '+set mouse=a' {tmp_path}/note", options=SHELL)
+    window = Tmux(bastion.folder, ["sh", "-c", f"echo before; {shlex.join(argv)}; echo after; cat"])
+    again = None
+    try:
+        window.wait("~\n~")
+        window.text("ileft behind")
+        window.wait("left behind")
+        window.type("C-]")
+        window.text("d")
+        window.wait("after")
+        assert window.screen().split("\n")[:1] == ["before"] and "left behind" not in window.screen()
+        assert "Detached." in window.screen()
+        assert window.flags("alternate_on", "mouse_any_flag", "keypad_cursor_flag", "cursor_flag") == "0 0 0 1"
+        again = bastion.tmux("alice", "attach", options=SHELL)
+        again.wait("left behind")
+        again.wait("-- INSERT --")
+        assert again.flags("alternate_on", "mouse_any_flag") == "1 1"
+        again.type("Escape")
+        say(again, ":wq")
+        assert again.wait_exit() == 0
+        assert (tmp_path / "note").read_text() == "left behind\n"
+    finally:
+        window.close()
+        if again:
+            again.close()
+
+
+def test_the_menu_says_that_a_session_left_there_goes_on(bastion: Bastion) -> None:
+    window = bastion.tmux("bob", columns=100)
+    try:
+        window.wait("web01")
+        window.text("web01")
+        window.type("Enter")
+        window.wait("~")
+        window.type("C-]")
+        window.text("d")
+        window.wait("web01: detached.")
+        window.wait("resume your session on web01")
+        window.text("resume")
+        window.type("Enter")
+        window.wait("~")
+        say(window, "exit")
+        window.wait("ended")
     finally:
         window.close()
 

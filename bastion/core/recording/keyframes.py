@@ -122,7 +122,7 @@ class Places:
 
     def __init__(self, places: Iterable[Place]) -> None:
         found: list[Place] = []
-        for each in places:  # a damaged file could go backwards: what does not fit is left out
+        for each in sorted(places, key=lambda place: place.offset):  # what a damaged file says may not fit: left out
             if not found or (each.time >= found[-1].time and each.offset > found[-1].offset):
                 found.append(each)
         self._places: Sequence[Place] = found

@@ -132,7 +132,7 @@ def skip(screen: Screen, stream: Stream, window: bytes) -> int:
         if seen - kept > PASSED_MAX:
             return 0
     stream.feed_bytes(window[:start])
-    if not possible(screen, stream) or stream.busy:
+    if not possible(screen, stream) or stream.held:
         return start  # the first line held a surprise
     if not screen.on_alternate:
         _keep(screen, window[start:kept], window[kept:seen])

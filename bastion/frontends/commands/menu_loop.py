@@ -137,6 +137,9 @@ async def _open(door: Door, item: MenuItem) -> str:
             status = await connect.join(door.handover(), item.name, "viewer")
     except BastionError as error:
         return error.public if error.public.startswith(item.name) else f"{item.name}: {error.public}"
+    mine = (one for one in door.desk.control.visible(door.identity) if one.owner_id == door.identity.user_id and one.detached)
+    if any(item.name == one.endpoint or one.id.startswith(item.name) for one in mine):
+        return f"{item.name}: detached. The session goes on; it stands in the list to be resumed."
     return f"{item.name}: ended" + (f" with exit status {status}." if status else ".")
 
 

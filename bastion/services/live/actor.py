@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Protocol
 
 from bastion.core.access.decision import Grant, SessionFacts
@@ -353,7 +354,7 @@ class SessionActor:
         self._recording.resize(effect.size, self._now())
 
     def _mark(self, effect: do.Mark) -> None:
-        self._recording.marker(effect.text, self._now())
+        self._recording.marker(effect.text, self._now(), kind=effect.kind, who=effect.who)
 
     def _dismiss(self, effect: do.Dismiss) -> None:
         stay = self._stays.pop(effect.participant, None)

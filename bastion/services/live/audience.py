@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from bastion.core.access.durations import show_duration
@@ -27,6 +28,7 @@ from bastion.services.live.seat import Seat
 NOTICE_SECONDS: Final = 6.0
 HELP_SECONDS: Final = 20.0
 AGAIN_SECONDS: Final = 0.15  # output took the overlay away: it comes back when that pauses
+THEIR_OWN_END: Final = frozenset({"exit", "signal", "session.lost"})  # the far program ended itself, or nobody is there
 _BAR: Final = style(flags=REVERSE)
 HELP: Final = (
     "Ctrl-] and then   d  leave (yours goes on, attach brings it back)   Ctrl-]  send it",
@@ -59,6 +61,8 @@ class Audience:
     def add(self, seat: Seat) -> None:
         """Put a seat there; an older one of the same participant is forgotten."""
         seat.on_drained = lambda: self._go_on(seat.participant)
+        if self._screen is not None:
+            seat.on_resized = partial(self._screen.window, seat.participant)
         self._seats[seat.participant] = seat
 
     def keys(self) -> list[str]:
@@ -150,6 +154,9 @@ class Audience:
         self._lift(seat)
         if self._screen is not None:
             self._screen.remove(effect.participant)
+            if seat.raw and effect.code not in THEIR_OWN_END:
+                alternate, in_line = self._screen.left_behind()
+                seat.give_back(alternate=alternate, in_line=in_line)
         self._go_on(effect.participant)
         seat.dismiss(effect.code, effect.text)
 

@@ -1,7 +1,7 @@
 """The screen of a live session, followed beside it: pictures for those who look on, keyframes for who takes over.
 
 Theory of operation: output is queued with `push` (one list append on the hot path) and parsed when somebody needs
-it: for frames, for a keyframe, or once the session is quiet. Parsing happens in slices of a few milliseconds on
+it: for frames, for a keyframe, when 64 KB wait, or once the session is quiet. Parsing happens in slices of a few milliseconds on
 the loop: the parser is pure Python, so a thread would hold the interpreter all the same, and a process would copy
 every byte twice. It is some fifty times slower than a flood, so nobody ever waits for it: beyond `MOST_BACKLOG` the
 oldest bytes are shed (`Terminal.shed`; the screen is right again after a screenful, and `exact` is False from then
@@ -29,7 +29,8 @@ from bastion.services.tasks import spawn
 FRAMES: Final = 30
 SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the loop breathes between slices
 QUIET_SECONDS: Final = 0.5
-MOST_BACKLOG: Final = 1024 * 1024  # further behind than this, the oldest is shed
+EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed exactly
+MOST_BACKLOG: Final = 4 * 1024 * 1024  # further behind than this, in a flood only, the oldest is shed
 KEPT_BACKLOG: Final = 256 * 1024  # down to this: some thousand lines
 FLOOD_BYTES: Final = 256 * 1024  # in one frame's time: 8 MB/s, more than any parser here can follow
 FLOOD_PAUSE: Final = 12  # parsing takes one part in so many of a flood's time
@@ -102,7 +103,7 @@ class LiveScreen:
         self._pushed += len(data)
         if terminal.backlog > MOST_BACKLOG and terminal.shed(KEPT_BACKLOG):
             self.exact = False
-        if self._viewers or self._waiting:
+        if self._viewers or self._waiting or terminal.backlog > EAGER_BACKLOG:
             self._wake()
         elif self._quiet is None:
             self._quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._when_quiet)
@@ -189,6 +190,15 @@ class LiveScreen:
         """Return bytes that bring a fresh terminal of this size to the state here, unfinished sequences included."""
         self.terminal.catch_up()
         return self.terminal.dump() + self.terminal.pending
+
+    def left_behind(self) -> tuple[bool, bool]:
+        """Return whether the program is on the alternate screen, and whether its cursor is inside a line.
+
+        As far as it was parsed, where much waits: leaving is not held up by that.
+        """
+        if self.terminal.backlog <= SLICE_BYTES:
+            self.terminal.catch_up()
+        return self.terminal.alternate, self.terminal.cursor[0] > 0
 
     def close(self) -> None:
         """Stop following."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bastion.core.session import events as e
 from bastion.core.terminal.caps import Caps
-from bastion.core.terminal.fullscreen import enter, leave
+from bastion.core.terminal.fullscreen import enter, give_back, leave
 from bastion.core.terminal.grid import Grid, Row
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Seat:
         self._status = status
         self._panel = panel
         self.on_drained: Callable[[], None] = lambda: None
+        self.on_resized: Callable[[Size], None] = lambda _: None
 
     # ------------------------------------------------------------ from the person
 
@@ -60,6 +61,7 @@ class Seat:
     def resized(self, size: Size) -> None:
         """Their window has another size."""
         self.size = size
+        self.on_resized(size)
         self._post(e.Resized(self._now(), self.participant, size))
 
     def signalled(self, name: str) -> None:
@@ -132,6 +134,11 @@ class Seat:
         if self.rendered:
             self.rendered = False
             self.console.write(leave(self.caps))
+
+    def give_back(self, *, alternate: bool, in_line: bool) -> None:
+        """Undo on their terminal what the program did that they leave behind."""
+        if self.raw and self.console.is_open:
+            self.console.write(give_back(self.caps, alternate=alternate, in_line=in_line))
 
     def dismiss(self, code: str, text: str) -> None:
         """End their stay; `out` tells whoever brought them."""

@@ -124,9 +124,9 @@ def test_keyframes_are_due_by_bytes_by_time_and_at_a_resize() -> None:
     assert not due.now(99_000_000, 100), "nothing was written since"
 
 
-def test_places_that_go_backwards_are_left_out() -> None:
+def test_places_come_in_any_order_and_those_that_go_backwards_are_left_out() -> None:
     good = [Place(t, t * 10, Size(80, 24), 0, 0) for t in (1, 2, 5)]
-    places = Places([good[0], good[1], Place(1, 15, Size(80, 24), 0, 0), Place(3, 20, Size(80, 24), 0, 0), good[2]])
+    places = Places([good[2], good[1], Place(1, 25, Size(80, 24), 0, 0), Place(3, 20, Size(80, 24), 0, 0), good[0]])
     assert len(places) == 3
     assert places.before(4) == [good[1], good[0]]
     assert places.before(0) == []
