@@ -146,7 +146,8 @@ def _raw() -> Iterator[None]:
 @contextlib.contextmanager
 def _input(stream: _Stream, stdin: BinaryIO) -> Iterator[None]:
     """Copy standard input into the session, read by a thread: a file, a pipe and a terminal are alike to it."""
-    read = getattr(stdin, "read1", stdin.read)
+    # The file itself: a thread that waits in a buffered reader holds a lock that the interpreter wants at its end.
+    read = getattr(stdin, "raw", stdin).read
     loop = asyncio.get_running_loop()
 
     def copy() -> None:
