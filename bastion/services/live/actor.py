@@ -342,7 +342,7 @@ class SessionActor:
         self._recording.resize(effect.size, self._now())
 
     def _mark(self, effect: do.Mark) -> None:
-        self._recording.marker(effect.text, self._now())
+        self._recording.marker(effect.text, self._now(), kind=effect.kind, who=effect.who)
 
     def _dismiss(self, effect: do.Dismiss) -> None:
         stay = self._stays.pop(effect.participant, None)
