@@ -1,4 +1,4 @@
-"""SECURITY section 5, Policy files: whatever is put into the folder of a running bastion, the last good policy stays in force."""
+"""Policy files: whatever is put into the folder of a running bastion, the last good policy stays in force."""
 
 from __future__ import annotations
 
