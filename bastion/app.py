@@ -246,7 +246,7 @@ class Host:
 
         return run_folder(folder)
 
-    async def explain(  # noqa: PLR0913 - a question has these parts
+    async def explain(
         self, settings: Settings, user: str, endpoint: str | None, action: str, at: float | None, source: str
     ) -> tuple[Decision, float]:
         """Decide as files and database have it, without a server."""
@@ -282,7 +282,7 @@ class HostLink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001, PLR0913
+    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001
         """Run one command and return its exit code."""
         settings = self._settings
         check_home(settings.home)

@@ -41,7 +41,7 @@ class Limits:
 class Connect:
     """Starts and joins sessions for consoles."""
 
-    def __init__(  # noqa: PLR0913 - it joins the rooms that a session needs
+    def __init__(
         self,
         world: World,
         policies: Gatekeeper,
@@ -264,7 +264,7 @@ class Connect:
     def _rights(self, identity: Identity, endpoint: Endpoint, facts: SessionFacts) -> frozenset[str]:
         return frozenset(action for action in RIGHTS if self._policies.decide(identity, action, endpoint, session=facts).allowed)
 
-    def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:  # noqa: PLR0913
+    def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:
         self._world.auditor.record(
             AuditEvent(code, self._world.clock.now(), identity.name, identity.source, subject, session, result, reason)
         )

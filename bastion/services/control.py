@@ -179,7 +179,7 @@ class Control:
             raise Denied(f"access.{decision.verdict.value}", f"{action}: {decision.reason}", decision.rule)
         return actor
 
-    def _audit(self, code: str, identity: Identity, actor: SessionActor, result: str, reason: str) -> None:  # noqa: PLR0913
+    def _audit(self, code: str, identity: Identity, actor: SessionActor, result: str, reason: str) -> None:
         self._auditor.record(
             AuditEvent(code, self._clock.now(), identity.name, identity.source, actor.record.endpoint, actor.id, result, reason)
         )

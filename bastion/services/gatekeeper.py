@@ -21,7 +21,7 @@ class Gatekeeper:
         self._source = source
         self._clock = clock
 
-    def decide(  # noqa: PLR0913 - all that a decision depends on
+    def decide(
         self,
         identity: Identity,
         action: str,

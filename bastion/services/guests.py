@@ -60,7 +60,7 @@ class Ticket:
 class Guests:
     """Issues tickets and redeems them."""
 
-    def __init__(  # noqa: PLR0913 - what a ticket touches
+    def __init__(
         self,
         control: Control,
         invitations: Invitations,
@@ -82,7 +82,7 @@ class Guests:
 
     # ------------------------------------------------------------ issuing
 
-    async def issue(  # noqa: PLR0913 - what a ticket says
+    async def issue(
         self, identity: Identity, prefix: str, name: str, company: str, purpose: str, role: str = "viewer", seconds: float = DEFAULT_SECONDS
     ) -> str:
         """Return a new code; it is shown this once and kept nowhere. Raises the one reason why not, audited."""

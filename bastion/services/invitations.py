@@ -39,7 +39,7 @@ _ROLES: Final = {"viewer": Role.VIEWER, "controller": Role.CONTROLLER}
 class Invitations:
     """Invitations of people with accounts; `guests` builds on it for those without."""
 
-    def __init__(self, live: Live, control: Control, policies: Policies, users: Users, auditor: Auditing, clock: Clock) -> None:  # noqa: PLR0913
+    def __init__(self, live: Live, control: Control, policies: Policies, users: Users, auditor: Auditing, clock: Clock) -> None:
         self._live = live
         self._control = control
         self._policies = policies
@@ -196,7 +196,7 @@ class Invitations:
             if here and actor is not about:
                 actor.post(e.Told(self._clock.monotonic(), text, here, marked=False))
 
-    def audit(self, code: str, identity: Identity, actor: SessionActor, subject: str, result: str, reason: str) -> None:  # noqa: PLR0913
+    def audit(self, code: str, identity: Identity, actor: SessionActor, subject: str, result: str, reason: str) -> None:
         """Write down what somebody did about somebody in a session."""
         self._auditor.record(AuditEvent(code, self._clock.now(), identity.name, identity.source, subject, actor.id, result, reason))
 

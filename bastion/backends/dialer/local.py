@@ -80,7 +80,7 @@ class _Terminal:
         self._open = True
         self._paused = False
         self._code: int | None = None
-        os.set_blocking(master, False)  # noqa: FBT003
+        os.set_blocking(master, False)
         self._loop.add_reader(master, self._readable)
 
     @classmethod
@@ -98,7 +98,7 @@ class _Terminal:
         finally:
             os.close(slave)
         terminal = cls(master, process, events)
-        spawn("local-endpoint", terminal._wait())  # noqa: SLF001 - our own
+        spawn("local-endpoint", terminal._wait())
         return terminal
 
     def write(self, data: bytes) -> bool:

@@ -283,7 +283,7 @@ class Session(Keyboard):
             return effects
         return self._out(who, do.Dismiss(who.id, "session.left", reason), at, code=code, how="left")
 
-    def _out(self, who: Participant, dismissal: do.Dismiss, at: float, *, code: str, how: str, by: str = "") -> list[Effect]:  # noqa: PLR0913
+    def _out(self, who: Participant, dismissal: do.Dismiss, at: float, *, code: str, how: str, by: str = "") -> list[Effect]:
         """Take somebody who is not the owner out; their keyboard goes to the owner."""
         del self.people[who.id]
         self._readers.pop(who.id, None)

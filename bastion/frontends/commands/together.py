@@ -46,7 +46,7 @@ def fill(root: Noun) -> None:
     @click.option("--guest", default="", metavar="NAME", help="Somebody without an account: makes a code that works once.")
     @click.option("--company", default="", metavar="TEXT", help="Whom the guest works for.")
     @click.option("--purpose", default="", metavar="TEXT", help="What the guest comes for.")
-    async def invite(  # noqa: PLR0913, PLR0917
+    async def invite(
         door: Door,
         session: str,
         user: str,

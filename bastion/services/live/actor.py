@@ -60,7 +60,7 @@ def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
 class SessionActor:
     """One live session (implements EndpointEvents)."""
 
-    def __init__(  # noqa: PLR0913 - what a session is made of
+    def __init__(
         self,
         world: World,
         grant: Grant,
