@@ -108,7 +108,9 @@ class Connect:
         if len(self._live.of_user(identity.user_id)) >= self._limits.per_user:
             raise Conflict("session.too_many", f"You have {self._limits.per_user} sessions open, which is the limit. End one first.")
         if len(self._live.actors()) >= self._limits.per_node:
-            raise Unavailable("session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later.")
+            raise Unavailable(
+                "session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later."
+            )
 
     async def _open(self, console: Console, grant: Grant, command: bytes | None) -> SessionActor:
         interactive = bool(console.term)
@@ -218,9 +220,14 @@ class Connect:
             raise Invalid("session.no_terminal", "Attaching needs a terminal: `ssh -t ... attach ID`.")
         mine = [actor for actor in self._live.of_user(console.identity.user_id) if actor.view().detached and actor.id.startswith(prefix)]
         if not mine:
-            raise Missing("session.none_detached", "You have no detached session" + (f" that starts with {prefix[:40]!a}." if prefix else "."))
+            raise Missing(
+                "session.none_detached", "You have no detached session" + (f" that starts with {prefix[:40]!a}." if prefix else ".")
+            )
         if len(mine) > 1:
-            raise Conflict("session.ambiguous", "Several of your sessions are detached: " + ", ".join(f"{each.id} ({each.record.endpoint})" for each in mine))
+            raise Conflict(
+                "session.ambiguous",
+                "Several of your sessions are detached: " + ", ".join(f"{each.id} ({each.record.endpoint})" for each in mine),
+            )
         actor = mine[0]
         decision = self._policies.decide(console.identity, "connect", actor.grant.endpoint, login=actor.grant.login.name)
         if decision.verdict is not Verdict.ALLOW:

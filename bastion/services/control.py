@@ -48,7 +48,9 @@ class Control:
         try:
             actor = self._live.find(prefix)
         except Missing as error:
-            self._auditor.record(AuditEvent(code, self._clock.now(), identity.name, identity.source, prefix[:40], "", "denied", error.public))
+            self._auditor.record(
+                AuditEvent(code, self._clock.now(), identity.name, identity.source, prefix[:40], "", "denied", error.public)
+            )
             raise
         if not self._sees(identity, actor):
             self._audit(code, identity, actor, "denied", "not visible")

@@ -146,7 +146,15 @@ class Guests:
         self._inside[ticket.user_id] = ticket
         ticket.actor.done.add_done_callback(lambda _: self._inside.pop(ticket.user_id, None))
         self._auditor.record(
-            AuditEvent("guest.redeemed", now, ticket.name, source, ticket.actor.record.endpoint, ticket.actor.id, data={"key": fingerprint, "client": client})
+            AuditEvent(
+                "guest.redeemed",
+                now,
+                ticket.name,
+                source,
+                ticket.actor.record.endpoint,
+                ticket.actor.id,
+                data={"key": fingerprint, "client": client},
+            )
         )
         return Identity(ticket.user_id, ticket.name, (), source, (Factor("publickey", now, fingerprint),), client=client)
 

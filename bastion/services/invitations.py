@@ -50,7 +50,9 @@ class Invitations:
 
     # ------------------------------------------------------------ inviting
 
-    async def invite(self, identity: Identity, prefix: str, name: str, role: str = "viewer", seconds: float = DEFAULT_SECONDS) -> Invitation:
+    async def invite(
+        self, identity: Identity, prefix: str, name: str, role: str = "viewer", seconds: float = DEFAULT_SECONDS
+    ) -> Invitation:
         """Ask somebody into a session. Owner and moderators may. Raises the one reason why not, audited."""
         actor = self._control.find(identity, prefix, "session.invited")
         try:
@@ -157,7 +159,11 @@ class Invitations:
         why = f": {safe_text(reason, 200)}" if reason else "."
         self.audit("session.kicked", identity, actor, name[:64], "ok", reason)
         for person in people:
-            actor.post(e.PutOut(self._clock.monotonic(), person.id, identity.name, "session.kicked", f"{identity.name} sent you out of the session{why}"))
+            actor.post(
+                e.PutOut(
+                    self._clock.monotonic(), person.id, identity.name, "session.kicked", f"{identity.name} sent you out of the session{why}"
+                )
+            )
         return name
 
     def _presided(self, identity: Identity, prefix: str, code: str, subject: str) -> SessionActor:

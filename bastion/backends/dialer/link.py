@@ -175,4 +175,3 @@ def _sizes(stream: _Stream, interactive: bool) -> Iterator[None]:  # noqa: FBT00
     finally:
         if interactive:
             loop.remove_signal_handler(signal.SIGWINCH)
-

@@ -41,7 +41,9 @@ async def dial_local(grant: Grant, request: ChannelRequest, events: EndpointEven
             return await _Terminal.start(command, request, events, _environment(request), home)
         return await _Pipes.start(command, events, _environment(request), home)
     except OSError as error:
-        raise Unavailable("endpoint.unreachable", f"{endpoint.name} could not be started: {(error.strerror or str(error)).lower()}.") from error
+        raise Unavailable(
+            "endpoint.unreachable", f"{endpoint.name} could not be started: {(error.strerror or str(error)).lower()}."
+        ) from error
 
 
 def _environment(request: ChannelRequest) -> dict[str, str]:

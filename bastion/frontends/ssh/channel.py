@@ -55,8 +55,7 @@ class Channel(ServerSession):
     def started(self) -> None:
         """The request was granted: go."""
         environment = {
-            key.decode("ascii", "replace"): value.decode("utf-8", "replace")
-            for key, value in self.channel.get_environment_bytes().items()
+            key.decode("ascii", "replace"): value.decode("utf-8", "replace") for key, value in self.channel.get_environment_bytes().items()
         }
         self._console = SshConsole(self, self._identity, environment)
         self._task = spawn("channel", self._serve(self._console))
