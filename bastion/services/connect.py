@@ -41,7 +41,7 @@ class Limits:
 class Connect:
     """Starts and joins sessions for consoles."""
 
-    def __init__(  # noqa: PLR0913 - it joins the rooms that a session needs
+    def __init__(
         self,
         world: World,
         policies: Gatekeeper,
@@ -108,7 +108,9 @@ class Connect:
         if len(self._live.of_user(identity.user_id)) >= self._limits.per_user:
             raise Conflict("session.too_many", f"You have {self._limits.per_user} sessions open, which is the limit. End one first.")
         if len(self._live.actors()) >= self._limits.per_node:
-            raise Unavailable("session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later.")
+            raise Unavailable(
+                "session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later."
+            )
 
     async def _open(self, console: Console, grant: Grant, command: bytes | None) -> SessionActor:
         interactive = bool(console.term)
@@ -218,9 +220,14 @@ class Connect:
             raise Invalid("session.no_terminal", "Attaching needs a terminal: `ssh -t ... attach ID`.")
         mine = [actor for actor in self._live.of_user(console.identity.user_id) if actor.view().detached and actor.id.startswith(prefix)]
         if not mine:
-            raise Missing("session.none_detached", "You have no detached session" + (f" that starts with {prefix[:40]!a}." if prefix else "."))
+            raise Missing(
+                "session.none_detached", "You have no detached session" + (f" that starts with {prefix[:40]!a}." if prefix else ".")
+            )
         if len(mine) > 1:
-            raise Conflict("session.ambiguous", "Several of your sessions are detached: " + ", ".join(f"{each.id} ({each.record.endpoint})" for each in mine))
+            raise Conflict(
+                "session.ambiguous",
+                "Several of your sessions are detached: " + ", ".join(f"{each.id} ({each.record.endpoint})" for each in mine),
+            )
         actor = mine[0]
         decision = self._policies.decide(console.identity, "connect", actor.grant.endpoint, login=actor.grant.login.name)
         if decision.verdict is not Verdict.ALLOW:
@@ -264,7 +271,7 @@ class Connect:
     def _rights(self, identity: Identity, endpoint: Endpoint, facts: SessionFacts) -> frozenset[str]:
         return frozenset(action for action in RIGHTS if self._policies.decide(identity, action, endpoint, session=facts).allowed)
 
-    def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:  # noqa: PLR0913
+    def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:
         self._world.auditor.record(
             AuditEvent(code, self._world.clock.now(), identity.name, identity.source, subject, session, result, reason)
         )

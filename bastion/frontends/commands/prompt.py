@@ -48,11 +48,11 @@ _ID: Final = 12
 _histories: OrderedDict[str, InMemoryHistory] = OrderedDict()
 
 
-class Interrupted(Exception):  # noqa: N818 - Ctrl-C is no error
+class Interrupted(Exception):
     """Ctrl-C: this line is dropped."""
 
 
-class Left(Exception):  # noqa: N818 - nor is Ctrl-D
+class Left(Exception):
     """Ctrl-D, or they are gone."""
 
 
