@@ -285,7 +285,7 @@ async def test_110_any_command_line_is_a_sentence_and_an_exit_code(user: str, ar
 async def test_110_ctrl_c_ctrl_d_and_ctrl_z_leave_every_prompt(arena: Arena) -> None:
     async with arena.unshaken("commands prompts"):
         for command in (b"admin", b"user remove bob", b"kill x", b"menu", b"menu --plain"):
-            for key in (b"\x03", b"\x04", b"\x1a\x03", b"\x1b\x03", b"y" * 5000 + b"\x03\x03\x04", b"\x1a" * 50 + b"\x04\x03"):
+            for key in (b"\x03", b"\x04", b"\x1a\x03", b"\x1b\x03", b"y" * 5000 + b"\x03\x03\x04", b"\x1a" * 50 + b"\x04\x03", b"z" * 30_000 + b"\x03\x04", b"\x1b[200~" + b"w " * 15_000 + b"\x1b[201~\x03\x04"):
                 attacker = await arena.attacker("root1")
                 channel = await attacker.opened()
                 attacker.request(channel, b"pty-req", pty(b"xterm", 80, 24))

@@ -40,14 +40,13 @@ if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
     from bastion.services.console import Console
 
-MAX_TYPED: Final = 16 * 1024
-"""Bytes taken for one line: the editor's work grows with them, and a key that is pasted has under one KiB."""
+MAX_TYPED: Final = 4 * 1024
+"""Bytes taken for one line: the editor's work grows with their square, and a public key that is pasted has under one KiB."""
 _KEYS: Final = 16  # given to the editor at a time; each costs it 0.2 ms, and others' keystrokes wait meanwhile
 _PEOPLE: Final = 200  # histories that are remembered; the one used longest ago goes first
 _LINES: Final = 1000  # lines of each
 _ID: Final = 12
-_CTRL_C: Final = 0x03
-_CTRL_D: Final = 0x04
+_ENDS: Final = ("\x1b[201~", "\x03", "\x04")  # the end of a paste, Ctrl-C, Ctrl-D: heard beyond the limit, too
 
 _histories: OrderedDict[str, InMemoryHistory] = OrderedDict()
 
@@ -83,13 +82,14 @@ class ConsoleInput(Input):
             self._console.detach()
 
     def typed(self, data: bytes) -> None:
-        """Bytes came. Past the longest line nobody is typing, so the rest is dropped, but for Ctrl-C and Ctrl-D."""
+        """Bytes came. Past the longest line nobody is typing, so the rest is dropped, but for what ends it."""
         room = max(0, MAX_TYPED - self._taken)
         self._taken += len(data)
         over = data[room:]
         self._parser.feed(self._text.decode(data[:room]))
         if over:
-            self._parser.feed("".join(chr(key) for key in (_CTRL_C, _CTRL_D) if key in over))
+            ends = [end for end in _ENDS if end.encode() in over]
+            self._parser.feed("".join(ends))
         self._ready()
 
     def resized(self, size: Size) -> None:
