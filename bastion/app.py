@@ -137,7 +137,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
-                guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.session_id)
+                guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
                     World(clock, dialer, auditor, store.sessions),
                     gatekeeper,

@@ -234,7 +234,7 @@ class Session(Keyboard):
         self.people[who.id] = who
         self._readers[who.id] = ChordReader(self._chord)
         return [
-            do.Mark(f"{who.name} joined as {who.role.value}"),
+            do.Mark(f"{who.name} joined as {who.role.value}", "join", who.name),
             do.Note("session.joined", who.name, who.id, "ok", who.role.value),
             do.ShowRendered(who.id),
             do.Notify(self._others(who.id), f"{who.name} looks on." if who.role is Role.VIEWER else f"{who.name} joined as {who.role.value}."),
@@ -250,7 +250,7 @@ class Session(Keyboard):
         self._readers[old.id] = ChordReader(self._chord)
         effects: list[Effect] = [
             do.SetTimer("detached", None),
-            do.Mark(f"{who.name} is back"),
+            do.Mark(f"{who.name} is back", "join", who.name),
             do.Note("session.attached", who.name),
         ]
         if self.control.holder in (None, old.id):
@@ -271,7 +271,7 @@ class Session(Keyboard):
             if not self.interactive or self.terms.detach_seconds <= 0:
                 return self._close(Ending("owner-left", reason or f"{who.name} left."), at)
             self.people[who.id] = replace(who, attached=False)
-            effects: list[Effect] = [do.Mark(f"{who.name} detached"), do.Note("session.detached", who.name, "", "ok", code)]
+            effects: list[Effect] = [do.Mark(f"{who.name} detached", "leave", who.name), do.Note("session.detached", who.name, "", "ok", code)]
             effects.append(do.SetTimer("detached", self.terms.detach_seconds))
             if self.control.holder == who.id:
                 self.control.move(None, at)
@@ -290,7 +290,7 @@ class Session(Keyboard):
         self._prompts.pop(who.id, None)
         if self.control.asking == who.id:
             self.control.asking = None
-        effects: list[Effect] = [do.Mark(f"{who.name} {how}"), do.Note("session.left", by or who.name, who.name if by else who.id, "ok", code), dismissal]
+        effects: list[Effect] = [do.Mark(f"{who.name} {how}", "leave", who.name), do.Note("session.left", by or who.name, who.name if by else who.id, "ok", code), dismissal]
         if self.control.holder == who.id:
             owner = self.people[self.owner]
             effects += self._move(owner if owner.attached else None, "system", at)
@@ -373,7 +373,7 @@ class Session(Keyboard):
         why = f": {event.reason}" if event.reason else ""
         held = " What comes is shown when it goes on." if event.hold else ""
         effects: list[Effect] = [
-            do.Mark(f"paused by {event.by}{why}"),
+            do.Mark(f"paused by {event.by}{why}", "pause", event.by),
             do.Note("session.paused", event.by, "", "ok", event.reason),
             do.Notify((), f"Paused by {event.by}{why}. Nothing you type is sent.{held}"),
         ]
@@ -388,7 +388,7 @@ class Session(Keyboard):
     def _resume(self, event: e.ResumeRequested) -> list[Effect]:
         self.state = State.RUNNING
         self.paused_by = ""
-        effects: list[Effect] = [do.Mark(f"resumed by {event.by}"), do.Note("session.resumed", event.by)]
+        effects: list[Effect] = [do.Mark(f"resumed by {event.by}", "resume", event.by), do.Note("session.resumed", event.by)]
         if self.holding:
             self.holding = False
             effects.append(do.HoldOutput(on=False))

@@ -244,7 +244,7 @@ def test_the_shipped_policy_has_the_four_roles_and_no_warning() -> None:
 MAY = {
     "admin": {*expand("admin.*"), "audit", "list", "pause", "end"},
     "engineer": {"connect", "exec", "sftp", "scp"},
-    "supervisor": {"connect", "exec", "sftp", "scp", "list", "join", "moderate", "pause", "end"},
+    "supervisor": {"connect", "exec", "sftp", "scp", "list", "join", "moderate", "invite-guest", "pause", "end"},
     "auditor": {"replay", "search", "export", "audit"},
     "nobody": set(),
 }
