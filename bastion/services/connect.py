@@ -278,5 +278,5 @@ def _role(text: str) -> Role:
 
 
 def _passed_on(environment: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return what goes on to the endpoint: the locale only (DESIGN section 4.2)."""
+    """Return what goes on to the endpoint: the locale only."""
     return tuple((key, value) for key, value in environment.items() if key == "LANG" or key.startswith("LC_"))

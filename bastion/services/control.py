@@ -14,11 +14,11 @@ from bastion.core.session.participants import Participant
 from bastion.core.session.state import State
 from bastion.core.text import safe_text
 from bastion.services.gatekeeper import Gatekeeper
-from bastion.services.live.actor import Auditing, SessionActor
+from bastion.services.live.actor import SessionActor
 from bastion.services.live.registry import Live
 from bastion.services.live.rights import verdict
 from bastion.services.live.views import SessionView
-from bastion.services.ports import Clock
+from bastion.services.ports import Auditing, Clock
 
 LONGEST_MESSAGE: Final = 500
 

@@ -32,9 +32,9 @@ from bastion.services.live.views import Invitation
 if TYPE_CHECKING:
     from bastion.services.control import Control
     from bastion.services.invitations import Invitations
-    from bastion.services.live.actor import Auditing, SessionActor
+    from bastion.services.live.actor import SessionActor
     from bastion.services.live.rights import Policies
-    from bastion.services.ports import Clock
+    from bastion.services.ports import Auditing, Clock
 
 PREFIX: Final = "guest-"
 MOST: Final = 1000  # tickets of the whole node

@@ -25,10 +25,10 @@ from bastion.services.tasks import spawn
 if TYPE_CHECKING:
     from bastion.core.identity import Identity
     from bastion.services.control import Control
-    from bastion.services.live.actor import Auditing, SessionActor
+    from bastion.services.live.actor import SessionActor
     from bastion.services.live.registry import Live
     from bastion.services.live.rights import Policies
-    from bastion.services.ports import Clock, Users
+    from bastion.services.ports import Auditing, Clock, Users
 
 DEFAULT_SECONDS: Final = 30 * 60.0
 LONGEST_SECONDS: Final = 24 * 3600.0

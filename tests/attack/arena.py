@@ -80,9 +80,14 @@ class Arena:
             done = await conn.run(command, check=True)
         return str(done.stdout)
 
-    async def audit(self, code: str, count: int = 200) -> list[dict[str, Any]]:
-        """Return the newest audited facts with that code."""
-        return list(json.loads(await self.says("root1", f"audit tail --json -n {count} --code {code}")))
+    async def audit(self, code: str, *words: str) -> list[dict[str, Any]]:
+        """Return the newest audited facts with that code, once all these words are among them (or time is over)."""
+        for _ in range(50):
+            found = list(json.loads(await self.says("root1", f"audit tail --json -n 200 --code {code}")))
+            if found and all(word in json.dumps(found) for word in words):
+                return found
+            await asyncio.sleep(0.1)  # facts are written in batches, and nothing tells when
+        raise AssertionError(f"{words} never came into {code}: {found}")
 
     async def attacker(self, user: str = "alice", source: str = "127.0.0.1") -> Attacker:
         """Log in as somebody who then sends what he likes."""

@@ -11,8 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Final, Protocol
 
 from bastion.core.access.decision import Grant, SessionFacts
 from bastion.core.audit.event import AuditEvent
@@ -31,6 +29,7 @@ from bastion.services.live.screen import LiveScreen
 from bastion.services.live.seat import Seat
 from bastion.services.live.views import Invitation, ParticipantView, SessionView
 from bastion.services.ports import (
+    Auditing,
     ChannelRequest,
     Clock,
     Dialer,
@@ -42,17 +41,6 @@ from bastion.services.ports import (
 )
 from bastion.services.recorder import Recording
 from bastion.services.tasks import spawn
-
-
-class Auditing(Protocol):
-    """Where audited facts go: synchronous, queued, never lost."""
-
-    @property
-    def healthy(self) -> bool:
-        """Return whether facts reach the disk now."""
-
-    def record(self, event: AuditEvent) -> None:
-        """Write a fact down."""
 
 
 @dataclass(frozen=True, slots=True)
