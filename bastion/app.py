@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -363,6 +364,8 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 1000)
+    # Recordings are sealed in a thread: with Python's 5 ms a keystroke would wait that long for its turn.
+    sys.setswitchinterval(0.0005)
 
 
 async def _collect() -> None:

@@ -24,6 +24,7 @@ from bastion.services.live.rights import RIGHTS, rights, verdict
 from bastion.services.live.seat import Seat
 from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
 from bastion.services.recorder import Recorder, Subject
+from bastion.services.tasks import spawn
 
 SIGNALS: Final = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
 QUIET: Final = {"exit", "signal", "session.left", "session.lost", "owner-left"}
@@ -157,7 +158,8 @@ class Connect:
         self._live.add(actor)
         actor.begin()
         self._audit("session.started", identity, record.endpoint, "ok", f"rule {grant.rule}", record.id)
-        await self._preferences.used(identity.user_id, record.endpoint, record.started_at)
+        # Nobody waits for what the menu remembers: the disk would hold the dial up.
+        spawn("endpoint-used", self._preferences.used(identity.user_id, record.endpoint, record.started_at))
         return actor
 
     async def _unlock(self, login: Login) -> Secret | None:

@@ -118,10 +118,10 @@ class Arena:
         worst = max(new, key=lambda lag: lag["own"], default={"own": 0.0})
         toll = Toll(name, seen["during"], seen["after"], worst["own"], seen["peak"] - seen["before"])
         self.tolls.append(toll)
-        assert toll.during < CANARY, toll
+        assert toll.lag < LAG, f"{toll}\n{worst}"
+        assert toll.during < CANARY, f"{toll}\n{worst}"
         assert toll.after < CANARY, toll
         assert toll.growth < growth, toll
-        assert toll.lag < LAG, f"{toll}\n{worst}"
 
     async def _order(self, word: str) -> dict[str, Any]:
         canary = self.canary

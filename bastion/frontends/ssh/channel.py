@@ -42,6 +42,7 @@ class Channel(ServerSession):
     def subsystem(self, name: str) -> bool:
         """No subsystem is offered by the bastion itself."""
         self._refused(self._identity, "channel.subsystem", f"subsystem {name[:64]}")
+        self.write_stderr(b"bastion: This bastion offers no subsystems (sftp, netconf). Use: ssh bastion connect NAME\r\n")
         return False
 
     def _addressed(self, command: bytes | None) -> bytes | None:
