@@ -25,7 +25,7 @@ MIB = 1024 * 1024
 FUZZ = max(1, int(os.environ.get("BASTION_FUZZ", "1")))
 """How many times larger the floods are than in a quick run."""
 CANARY = 3.0
-"""Seconds another user may take to log in and get an answer. SECURITY says 0.5 on a machine of one's own; two shared cores are not."""
+"""Seconds another user may take to log in and get an answer. The promise is 0.5 on a machine of one's own; two shared cores are not."""
 LAG = 0.5
 """Seconds the loop may stand still by its own fault."""
 GROWTH = 40 * MIB

@@ -1,4 +1,4 @@
-"""SECURITY section 5, Policy files: whatever is put into the folder of a running bastion, the last good policy stays in force."""
+"""Policy files: whatever is put into the folder of a running bastion, the last good policy stays in force."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILES: dict[str, bytes] = {
     "empty": b"",
     "half-written": RULE[: len(RULE) // 2] + b"    act",
     "not UTF-8": b"\xff\xfe\x00",
-    "escape sequences": b"rules:\n  - name: \"x\\e]0;pwn\\a\"\n    effect: \"\\e[2J\"\n",
+    "escape sequences": b'rules:\n  - name: "x\\e]0;pwn\\a"\n    effect: "\\e[2J"\n',
     "deep": b"[" * 5000,
     "hundred thousand rules": b"rules:\n" + b"- {name: r, effect: allow, roles: [admin], actions: [connect], endpoints: ['*']}\n" * 12_000,
     "two documents": RULE + b"---\n" + RULE,

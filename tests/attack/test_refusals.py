@@ -254,7 +254,7 @@ def String_(data: bytes) -> bytes:
 
 
 LINES = [
-    b"help " + b"x" * 20_000, b"ls 'never closed", b"ls \"never closed", b"ls \\", b"--help;id", b"$(id)", b"`id`", b"ls *", b"ls ~root", b"ls $HOME", b"ls && id",
+    b"help " + b"x" * 20_000, b"ls 'never closed", b'ls "never closed', b"ls \\", b"--help;id", b"$(id)", b"`id`", b"ls *", b"ls ~root", b"ls $HOME", b"ls && id",
     b"whoami | sh", b"ls > /tmp/pwned-by-redirect", b"ls\nid", b"ls\0id", b"\xff\xfe", b"-", b"--", b"---", b"''", b"help help help", b"kill", b"connect",
     b"connect web01 --login '../../x' -- id", b"cast ''", b"audit tail -n 999999999999999999999", b"audit tail -n -1", b"ls --label =", b"sessions --limit 0", b"whoami --json --json",
     b"connect web01 -- ", b"policy explain --user alice --endpoint web01 --action connect --at '\x1b[2J'", b"admin", b"ls " + b"-" * 60_000, b" " * 60_000, b"ls " + b"a " * 30_000,

@@ -51,11 +51,11 @@ _ENDS: Final = ("\x1b[201~", "\x03", "\x04")  # the end of a paste, Ctrl-C, Ctrl
 _histories: OrderedDict[str, InMemoryHistory] = OrderedDict()
 
 
-class Interrupted(Exception):  # noqa: N818 - Ctrl-C is no error
+class Interrupted(Exception):
     """Ctrl-C: this line is dropped."""
 
 
-class Left(Exception):  # noqa: N818 - nor is Ctrl-D
+class Left(Exception):
     """Ctrl-D, or they are gone."""
 
 
