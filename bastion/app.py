@@ -45,7 +45,9 @@ from bastion.services.connect import Connect
 from bastion.services.connect import Limits as SessionLimits
 from bastion.services.control import Control
 from bastion.services.gatekeeper import Gatekeeper
+from bastion.services.guests import Guests
 from bastion.services.inventory import Inventory
+from bastion.services.invitations import Invitations
 from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
 from bastion.services.login import Login
@@ -55,7 +57,8 @@ from bastion.services.policies import Policies, Reload
 from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
-from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, VAULT_KEY, Caller, Report, Setup, check_home, make_home
+from bastion.services.revocation import Revocation
+from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, USER_CA, VAULT_KEY, Caller, Report, Setup, check_home, make_home
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
@@ -85,6 +88,7 @@ class House:
     store: Store
     auditor: Auditor
     policies: Policies
+    gatekeeper: Gatekeeper
     recorder: Recorder
     live: Live
     control: Control
@@ -130,9 +134,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     low_water_share=settings.recording.free_share,
                 )
                 gatekeeper = Gatekeeper(policies, source, clock)
-                dialer = EndpointDialer(SshDialer(settings.sessions.connect_timeout, settings.sessions.login_timeout), str(settings.home))
+                dialer = EndpointDialer(
+                    SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
+                    str(settings.home),
+                )
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
+                invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
+                guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
                     World(clock, dialer, auditor, store.sessions),
                     gatekeeper,
@@ -161,11 +170,13 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     live=live,
                     control=control,
                     connect=connect,
+                    invitations=invitations,
+                    guests=guests,
                     replay=Replay(recordings, clock, signer),
                     version=own_version(),
                 )
-                login = Login(store.users, auditor, clock)
-                yield House(settings, clock, store, auditor, policies, recorder, live, control, login, desk)
+                login = Login(store.users, auditor, clock, guests)
+                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, live, control, login, desk)
         finally:
             await store.close()
 
@@ -178,13 +189,23 @@ class Host:
         set_up_log(settings.log_level)
         async with open_house(settings) as house:
             await _recover(house)
+            if house.store.audit.notice:
+                _log.warning("audit: %s", house.store.audit.notice)
+                house.auditor.record(AuditEvent("audit.noticed", house.clock.now(), result="failed", reason=str(house.store.audit.notice)))
             pulse = Pulse(house.clock, thread_usage, house.auditor.record)
-            node = Node(settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory)
+            node = Node(
+                settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory
+            )
             desk = replace(house.desk, node=node)
             door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock)
             await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), _wire_limits(settings))
             write_address(settings.home, settings.ssh.host, door.port)
-            tasks = [spawn("recorder", house.recorder.run()), spawn("policies", house.policies.watch()), spawn("collector", _collect()), spawn("pulse", pulse.run())]
+            revocation = Revocation(house.live, house.gatekeeper, house.store.users, house.clock, door.present, door.put_out)
+            house.desk.people.changed = revocation.look_again
+            house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
+            recording = spawn("recorder", house.recorder.run())
+            beside = {"revocation": revocation.run(), "policies": house.policies.watch(), "collector": _collect(), "pulse": pulse.run()}
+            tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
             house.auditor.record(AuditEvent("node.started", house.clock.now(), subject=settings.node))
             _settle()
@@ -196,9 +217,9 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
-                for task in tasks[1:]:
+                for task in tasks:
                     task.cancel()
-                await tasks[0]
+                await recording
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 
@@ -231,7 +252,7 @@ class Host:
 
         return run_folder(folder)
 
-    async def explain(  # noqa: PLR0913 - a question has these parts
+    async def explain(
         self, settings: Settings, user: str, endpoint: str | None, action: str, at: float | None, source: str
     ) -> tuple[Decision, float]:
         """Decide as files and database have it, without a server."""
@@ -267,7 +288,7 @@ class HostLink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001, PLR0913
+    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001
         """Run one command and return its exit code."""
         settings = self._settings
         check_home(settings.home)
@@ -300,7 +321,14 @@ async def _recover(house: House) -> None:
     for record in await house.store.sessions.orphans(house.settings.node):
         await house.store.sessions.save(replace(record, state="closed", ended_at=house.clock.now(), reason="interrupted"))
         house.auditor.record(
-            AuditEvent("session.interrupted", house.clock.now(), subject=record.endpoint, session=record.id, result="failed", reason="the bastion stopped")
+            AuditEvent(
+                "session.interrupted",
+                house.clock.now(),
+                subject=record.endpoint,
+                session=record.id,
+                result="failed",
+                reason="the bastion stopped",
+            )
         )
     if closed:
         _log.warning("closed %d recordings that a crash had left open", len(closed))
@@ -331,6 +359,8 @@ def _disk(settings: Settings) -> tuple[int, int]:
 
 def _settle() -> None:
     """Take what start-up made out of the collector's sight: a full collection costs 34-45 ms at 500 sessions."""
+    from bastion.frontends.commands import menu_loop, prompt  # noqa: F401, PLC0415 - so that the first person need not wait for them
+
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 1000)

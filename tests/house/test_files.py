@@ -118,12 +118,20 @@ def test_nothing_committed_names_a_registry_or_a_folder_of_one_machine() -> None
     assert found == []
 
 
+def test_no_comment_points_to_a_page_that_is_not_here() -> None:
+    pages = re.compile("(DES" + "IGN|SECUR" + "ITY|FAC" + "TS|STY" + "LE|PE" + r"ERS)(\.md| section|:| §| promises| says)")
+    found = [
+        f"{file}: {hit[0]}" for file, text in texts() if file.endswith((".py", ".md", ".toml", ".yaml")) and (hit := pages.search(text))
+    ]
+    assert found == []
+
+
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
 def test_a_lock_pins_every_package_by_version_and_hash_and_names_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text
-    assert not re.search(r"^\s*--(?!hash=sha256:[0-9a-f]{64}\b)", text, re.M)
-    pinned = re.split(r"^(?=[a-z])", text, flags=re.M)[1:]
+    assert not re.search(r"^\s*--(?!hash=sha256:[0-9a-f]{64}\b)", text, re.MULTILINE)
+    pinned = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
     assert len(pinned) > 10
     for one in pinned:
         assert re.match(r"[a-z0-9._-]+==[0-9][^ ]* ", one), one[:60]
@@ -136,7 +144,7 @@ def test_the_locks_hold_what_the_project_asks_for_and_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [one for group in project["optional-dependencies"].values() for one in group]
     locks = {
-        lock: dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / lock).read_text(), re.M))
+        lock: dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE))
         for lock in ("requirements.lock", "requirements-dev.lock")
     }
     run, dev = locks.values()

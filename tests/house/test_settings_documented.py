@@ -17,7 +17,7 @@ def test_the_file_that_init_writes_has_every_setting_and_becomes_the_defaults_wi
     import re
 
     text = as_toml()
-    opened = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.M)
+    opened = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
     read = tomllib.loads(opened)
     for key, _, reason in every_setting():
         place = read

@@ -55,6 +55,10 @@ class Tmux:
         self._run("set-option", "-w", "window-size", "manual")
         self._run("resize-window", "-x", str(columns), "-y", str(lines))
 
+    def flags(self, *names: str) -> str:
+        """Return what tmux knows of the pane: `alternate_on`, `mouse_any_flag`, `cursor_x`..."""
+        return self._run("display-message", "-p", " ".join(f"#{{{name}}}" for name in names)).strip()
+
     @property
     def pid(self) -> int:
         """Return the program's process."""

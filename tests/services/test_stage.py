@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bastion.backends.recordings import RecordingFolder
+from bastion.core.recording import keyframes
 from bastion.core.recording.asciicast import header
 from bastion.core.recording.keyframes import EVERY_BYTES
 from bastion.core.terminal import Terminal
 from bastion.core.values import Size
-from bastion.services.indexing import Index
+from bastion.services.indexing import Index, build
 from bastion.services.stage import Stage
 from bastion.services.tape import Tape
 
@@ -100,4 +101,25 @@ async def test_stepping_back_finds_the_change_before_across_a_keyframe(folder: C
     assert await stage.before(stage.reached) == place.time
     assert await stage.before(place.time) == place.time - 10_000
     assert await stage.before(0) == 0
+    stage.index.close()
+
+
+async def test_a_stretch_without_keyframes_is_filled(folder: Counting) -> None:
+    (await stage_of(folder)).index.close()
+    side = folder.open_side("S1", keyframes.FILE)
+    assert side is not None
+    records = side.pread(10**7, 0)
+    side.close()
+    places = list((await stage_of(folder)).index.places)
+    first, last = places[0], places[-1]
+    folder.cut_side("S1", keyframes.FILE, 0)
+    for kept in (first, last):
+        folder.append_side("S1", keyframes.FILE, records[kept.at : kept.at + kept.length])
+    assert build(folder, "S1") == len(places)
+    stage = await stage_of(folder)
+    assert [(place.time, place.offset) for place in stage.index.places] == [(place.time, place.offset) for place in places]
+    folder.read = 0
+    await stage.go(100_000_000, lambda: False)
+    assert folder.read <= 2 * EVERY_BYTES
+    assert stage.screen.snapshot() == screen_at(100_000_000).snapshot()
     stage.index.close()

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import asyncssh
@@ -24,6 +25,7 @@ from bastion.wire.sessions import ClientSession, Exit
 
 CONNECT_SECONDS: Final = 10.0
 LOGIN_SECONDS: Final = 20.0
+CERTIFICATE_MINUTES: Final = 5  # long enough for a slow login, too short to be worth stealing
 SCANNED: Final = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
 
 
@@ -145,12 +147,32 @@ class _Channel:
 
 
 class SshDialer:
-    """Dials SSH endpoints. Gives up after `connect_timeout` seconds without a connection, and after `login_timeout`
-    in all without a channel: an endpoint may stall at any step of the way."""
+    """Dials SSH endpoints. `user_ca` is the file of the key that signs certificates for logins of method "ca"."""
 
-    def __init__(self, connect_timeout: float = CONNECT_SECONDS, login_timeout: float = LOGIN_SECONDS) -> None:
+    def __init__(self, user_ca: Path, connect_timeout: float = CONNECT_SECONDS, login_timeout: float = LOGIN_SECONDS) -> None:
+        self._user_ca = user_ca
         self._connect_timeout = connect_timeout
         self._login_timeout = login_timeout
+
+    def _certified(self, grant: Grant) -> Any:
+        """Make a key for this one connection and a certificate that is good for minutes (OpenSSH PROTOCOL.certkeys)."""
+        try:
+            authority = asyncssh.read_private_key(self._user_ca)
+        except (OSError, asyncssh.KeyImportError) as error:
+            raise Unavailable("endpoint.credential", "The bastion's user CA cannot be read.", str(error)) from error
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        certificate = authority.generate_user_certificate(
+            key,
+            key_id=f"{grant.identity.name} through the bastion to {grant.endpoint.name}",
+            principals=[grant.login.name],
+            valid_after="-1m",  # clocks differ a little
+            valid_before=f"+{CERTIFICATE_MINUTES}m",
+            permit_x11_forwarding=False,
+            permit_agent_forwarding=False,
+            permit_port_forwarding=False,
+            permit_user_rc=False,
+        )
+        return (key, certificate)
 
     async def dial(
         self,
@@ -199,7 +221,7 @@ class SshDialer:
     async def _options(self, grant: Grant, far: _Far, unlock: Callable[[], Awaitable[Secret | None]]) -> Any:
         endpoint, login = grant.endpoint, grant.login
         secret = await unlock()
-        keys: list[asyncssh.SSHKey] = []
+        keys: list[Any] = [self._certified(grant)] if login.method == "ca" else []
         password = None
         if secret is not None:
             if login.method == "key":
@@ -212,7 +234,12 @@ class SshDialer:
                 far.password = password
         pinned = [asyncssh.import_public_key(key.public) for key in endpoint.host_keys]
         options = client_options(
-            login.name, known_hosts=(pinned, [], []), client_keys=keys, password=password, legacy=endpoint.legacy, login_timeout=self._login_timeout
+            login.name,
+            known_hosts=(pinned, [], []),
+            client_keys=keys,
+            password=password,
+            legacy=endpoint.legacy,
+            login_timeout=self._login_timeout,
         )
         wanted = {algorithm for key in pinned for algorithm in key.sig_algorithms}
         options.server_host_key_algs = [name for name in options.server_host_key_algs if _encoded(name) in wanted] or list(

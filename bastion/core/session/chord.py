@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 CHORD: Final = 0x1D  # Ctrl-]: telnet's and virsh's escape, free in shells and editors that matter
+_ESCAPE: Final = 0x1B
+_ARROWS: Final = {0x41: "up", 0x42: "down", 0x43: "right", 0x44: "left"}
 
 
 class Typed(NamedTuple):
@@ -17,7 +19,7 @@ class Typed(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A key pressed after the chord."""
+    """A key pressed after the chord: a character, or `up`, `down`, `left`, `right`."""
 
     key: str
 
@@ -25,10 +27,11 @@ class Command(NamedTuple):
 class ChordReader:
     """Splits what one participant types. Twice the chord is the chord itself, once."""
 
-    __slots__ = ("_chord", "armed")
+    __slots__ = ("_chord", "_sequence", "armed")
 
     def __init__(self, chord: int | None = CHORD) -> None:
         self._chord = chord
+        self._sequence = b""  # an arrow key that came in part
         self.armed = False
 
     def plain(self, data: bytes) -> bool:
@@ -41,9 +44,11 @@ class ChordReader:
         rest = data
         while rest:
             if self.armed:
-                self.armed = False
-                first, rest = rest[:1], rest[1:]
-                found.append(Typed(first) if first[0] == self._chord else Command(first.decode("latin-1")))
+                taken, command = self._key(rest[0])
+                rest = rest[taken:]
+                if command is not None:
+                    self.armed = False
+                    found.append(command)
                 continue
             at = -1 if self._chord is None else rest.find(self._chord)
             if at < 0:
@@ -54,3 +59,18 @@ class ChordReader:
             self.armed = True
             rest = rest[at + 1 :]
         return found
+
+    def _key(self, byte: int) -> tuple[int, Typed | Command | None]:
+        """Take one byte after the chord: how many it used up, and what it makes (None: more must come)."""
+        if not self._sequence:
+            if byte == _ESCAPE:
+                self._sequence = b"\x1b"
+                return 1, None
+            return 1, Typed(bytes([byte])) if byte == self._chord else Command(chr(byte))
+        if len(self._sequence) == 1 and byte in b"[O":
+            self._sequence += bytes([byte])
+            return 1, None
+        whole, self._sequence = len(self._sequence) > 1, b""
+        if whole:
+            return 1, Command(_ARROWS.get(byte, "\x1b"))
+        return 0, Command("\x1b")  # an Escape alone, and another key after it

@@ -40,6 +40,9 @@ _SAME_WHILE_LIVE: Final = {
     e.Joined: "joined",
     e.Reattached: "reattached",
     e.Left: "left",
+    e.PutOut: "put_out",
+    e.Reassessed: "reassessed",
+    e.Told: "told",
     e.ControlRequested: "control_requested",
     e.ControlGiven: "control_given",
     e.ControlTaken: "control_taken",
@@ -57,6 +60,9 @@ _BEFORE: Final = {
     e.Joined: "too_early",
     e.Reattached: ILLEGAL,
     e.Left: "left_early",
+    e.PutOut: IGNORE,
+    e.Reassessed: IGNORE,
+    e.Told: IGNORE,
     e.ControlRequested: IGNORE,
     e.ControlGiven: IGNORE,
     e.ControlTaken: IGNORE,
@@ -66,7 +72,7 @@ _BEFORE: Final = {
     e.RecordingFailed: "recording_failed",
     e.TimerFired: IGNORE,
 }
-_OVER: Final = {event: IGNORE for event in (*_SAME_WHILE_LIVE, e.InputReceived, e.PauseRequested, e.ResumeRequested)}
+_OVER: Final = dict.fromkeys((*_SAME_WHILE_LIVE, e.InputReceived, e.PauseRequested, e.ResumeRequested), IGNORE)
 
 TABLE: Final[dict[State, dict[type, str]]] = {
     State.PENDING: {**_BEFORE, e.Started: "started", e.EndpointOpened: ILLEGAL, e.EndpointFailed: ILLEGAL},

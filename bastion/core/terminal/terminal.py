@@ -89,20 +89,23 @@ class Terminal:
             self._backlog += len(data)
 
     def push_resize(self, columns: int, lines: int) -> None:
-        """Let a change of size wait for its turn among the bytes."""
+        """Let a change of size wait for its turn among the bytes; of several in a row the last counts."""
+        if self._waiting and isinstance(self._waiting[-1], tuple):
+            self._waiting.pop()
         self._waiting.append((columns, lines))
 
     @property
     def backlog(self) -> int:
-        """Return the bytes that wait."""
-        return self._backlog
+        """Return the bytes that wait, with what a call of `advance` left half done. 0: all is on the screen."""
+        return self._backlog + self.stream.held
 
     def advance(self, limit: int = SLICE) -> int:
         """Parse at most about that many of the waiting bytes; return how many were taken.
 
+        A call that meets something slow ends early, and the next goes on there (and may take 0 bytes).
         Where much waits, bytes that only scroll by are taken beyond the limit, since they cost little.
         """
-        if self.stream.busy:
+        if self.stream.held:
             self._guard(lambda: self.stream.go_on(EFFORT))
             return 0
         if self._backlog >= SKIP_FROM and self.offset >= self._look_again:
@@ -127,7 +130,7 @@ class Terminal:
             taken += len(item)
             self._backlog -= len(item)
             self._parse(item)
-            if self.stream.busy:
+            if self.stream.held:
                 break
         return taken
 
@@ -187,7 +190,7 @@ class Terminal:
 
     def catch_up(self) -> None:
         """Parse all that waits."""
-        while self._waiting or self.stream.busy:
+        while self._waiting or self.stream.held:
             self.advance(SLICE)
 
     def resize(self, columns: int, lines: int) -> None:
@@ -216,7 +219,7 @@ class Terminal:
         self._left.extend((self.offset, line) for line in lines)
 
     def _finish(self) -> None:
-        while self.stream.busy:
+        while self.stream.held:
             self._guard(lambda: self.stream.go_on(EFFORT))
 
     def _guard(self, act: Callable[[], None]) -> None:
@@ -306,9 +309,7 @@ class Terminal:
         now = [line.text() for line in self.screen.rows]
         before = self._drained
         lines += [
-            (self.offset, text)
-            for at, text in enumerate(now)
-            if text and (at >= len(before) or before[at] != text) and text not in before
+            (self.offset, text) for at, text in enumerate(now) if text and (at >= len(before) or before[at] != text) and text not in before
         ]
         self._drained = now
         return lines

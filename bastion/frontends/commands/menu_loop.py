@@ -58,7 +58,7 @@ class _Catalogue:
 
     def _who_is_on(self) -> list[tuple[object, ...]]:
         views = self._door.desk.control.visible(self._door.identity)
-        return [(one.id, one.detached, *(person.name for person in one.participants)) for one in views]
+        return [(one.id, one.detached, one.joinable, one.invited, *(person.name for person in one.participants)) for one in views]
 
     def items(self) -> list[MenuItem]:
         """Return the items with who is on them now."""
@@ -93,9 +93,10 @@ class _Catalogue:
             if not one.detached:
                 return None
             return MenuItem(one.id[:_ID], f"resume your session on {one.endpoint}", actions=("attach",), live=names, kind="session")
-        if not self._door.desk.policies.decide(who, "join", self._all.get(one.endpoint)).allowed:
+        if not one.joinable:
             return None
-        return MenuItem(one.id[:_ID], f"{one.owner} on {one.endpoint}", actions=("join",), live=names, kind="session")
+        note = f"invited as {one.invited}" if one.invited else ""
+        return MenuItem(one.id[:_ID], f"{one.owner} on {one.endpoint}", actions=("join",), live=names, note=note, kind="session")
 
     async def favourite(self, item: MenuItem) -> None:
         """Remember a favourite."""
@@ -136,6 +137,9 @@ async def _open(door: Door, item: MenuItem) -> str:
             status = await connect.join(door.handover(), item.name, "viewer")
     except BastionError as error:
         return error.public if error.public.startswith(item.name) else f"{item.name}: {error.public}"
+    mine = (one for one in door.desk.control.visible(door.identity) if one.owner_id == door.identity.user_id and one.detached)
+    if any(item.name == one.endpoint or one.id.startswith(item.name) for one in mine):
+        return f"{item.name}: detached. The session goes on; it stands in the list to be resumed."
     return f"{item.name}: ended" + (f" with exit status {status}." if status else ".")
 
 
@@ -181,7 +185,7 @@ class _Screen:
         return self._door.console.size.columns, self._door.console.size.lines
 
 
-async def _turn(menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue) -> MenuItem | None:  # noqa: C901
+async def _turn(menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue) -> MenuItem | None:
     """Turn what happens into pictures, until something is chosen."""
     decoder = KeyDecoder()
     loop = asyncio.get_running_loop()

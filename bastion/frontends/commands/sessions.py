@@ -93,7 +93,7 @@ def fill(root: Noun) -> None:
     @click.option("--endpoint", type=ENDPOINT, default="", metavar="NAME", help="Only sessions on NAME.")
     @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
     @json_option
-    async def sessions(door: Door, past: bool, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917
+    async def sessions(door: Door, past: bool, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001
         """List live sessions that you may know of: your own, joined ones, and what policy shows you."""
         if past:
             await _past(door, SessionFilter(user=user, endpoint=endpoint, live=False, limit=limit), as_json=as_json)
@@ -148,13 +148,14 @@ def fill(root: Noun) -> None:
         await door.desk.control.kill(door.identity, view.id, why)
         door.warn(f"Ended {named(view)}.")
 
-    @root.verb("pause", action="pause", asks="service", examples=["pause 4f2a --reason 'let us talk first'"])
+    @root.verb("pause", action="pause", asks="service", examples=["pause 4f2a --reason 'let us talk first'", "pause 4f2a --hold"])
     @click.argument("session", type=SESSION, metavar="ID")
     @click.option("--reason", default="", metavar="TEXT", help="Shown to everybody in the session, and audited.")
-    async def pause(door: Door, session: str, reason: str) -> None:
+    @click.option("--hold", is_flag=True, help="Hold output, too: only moderators see what comes until it is resumed.")
+    async def pause(door: Door, session: str, reason: str, hold: bool) -> None:  # noqa: FBT001
         """Hold a session: nobody's keys reach the endpoint until it is resumed."""
         view = visible_session(door.desk, door.identity, session)
-        await door.desk.control.pause(door.identity, view.id, _checked(reason))
+        await door.desk.control.pause(door.identity, view.id, _checked(reason), hold=hold)
         door.warn(f"Paused {named(view)}.")
 
     @root.verb("resume", action="pause", asks="service", examples=["resume 4f2a"])

@@ -17,9 +17,10 @@ Refused = Callable[[Identity, str, str], None]
 
 
 class Channel(ServerSession):
-    """One channel of a logged-in person."""
+    """One channel of a logged-in person. `line`: what runs where they name no command (a guest's only one)."""
 
-    def __init__(self, identity: Identity, target: Target, run: Run, refused: Refused) -> None:
+    def __init__(self, identity: Identity, target: Target, run: Run, refused: Refused, line: bytes | None = None) -> None:
+        self._line = line
         self._identity = identity
         self._target = target
         self._run = run
@@ -41,12 +42,13 @@ class Channel(ServerSession):
     def subsystem(self, name: str) -> bool:
         """No subsystem is offered by the bastion itself."""
         self._refused(self._identity, "channel.subsystem", f"subsystem {name[:64]}")
+        self.write_stderr(b"bastion: This bastion offers no subsystems (sftp, netconf). Use: ssh bastion connect NAME\r\n")
         return False
 
     def _addressed(self, command: bytes | None) -> bytes | None:
         target = self._target
         if target.endpoint is None:
-            return command
+            return self._line if command is None else command
         name = f"{target.login}@{target.endpoint}" if target.login else target.endpoint
         line = f"connect {name}".encode()
         return line if command is None else line + b" -- " + command
@@ -54,8 +56,7 @@ class Channel(ServerSession):
     def started(self) -> None:
         """The request was granted: go."""
         environment = {
-            key.decode("ascii", "replace"): value.decode("utf-8", "replace")
-            for key, value in self.channel.get_environment_bytes().items()
+            key.decode("ascii", "replace"): value.decode("utf-8", "replace") for key, value in self.channel.get_environment_bytes().items()
         }
         self._console = SshConsole(self, self._identity, environment)
         self._task = spawn("channel", self._serve(self._console))

@@ -11,9 +11,9 @@ import asyncssh
 
 from bastion.core.audit.event import AuditEvent
 from bastion.frontends.ssh.channel import Run
-from bastion.frontends.ssh.server import Auditing, Door, Visitor
+from bastion.frontends.ssh.server import Door, Visitor
 from bastion.services.login import Login
-from bastion.services.ports import Clock
+from bastion.services.ports import Auditing, Clock
 from bastion.wire.events import Code
 from bastion.wire.limits import Limits
 from bastion.wire.options import server_options
@@ -48,6 +48,15 @@ class SshDoor:
         door = self._door
         _log.info("%s %s %s", code, source, detail)
         door.auditor.record(AuditEvent(f"wire.{code}", door.clock.now(), "", source, result="denied", reason=detail))
+
+    def present(self) -> set[str]:
+        """Return the accounts that have connections."""
+        return {visitor.identity.user_id for visitor in self._door.inside if visitor.identity is not None}
+
+    def put_out(self, user_id: str, reason: str) -> None:
+        """End every connection of an account."""
+        for visitor in [one for one in self._door.inside if one.identity is not None and one.identity.user_id == user_id]:
+            visitor.put_out(reason)
 
     async def close(self, end_sessions: Callable[[], Awaitable[None]], drain: float) -> None:
         """Let nobody in any more, end what runs, and give the last words `drain` seconds to go out."""

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import asyncssh
 
 from bastion.core.audit.event import AuditEvent
+from bastion.core.errors import Missing
 from bastion.core.identity import Identity
 from bastion.core.text import safe_text
 from bastion.core.values import Target
 from bastion.frontends.ssh.channel import Channel, Run
 from bastion.services.login import Candidate, Login
-from bastion.services.ports import Clock
+from bastion.services.ports import Auditing, Clock
 from bastion.wire.server import Proof, ServerConnection
 
 MIN_RSA_BITS: Final = 2048
-
-
-class Auditing(Protocol):
-    """Where audited facts go."""
-
-    def record(self, event: AuditEvent) -> None:
-        """Write a fact down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +29,7 @@ class Door:
     auditor: Auditing
     clock: Clock
     is_open: list[bool] = field(default_factory=lambda: [True])
+    inside: set[Visitor] = field(default_factory=set)
 
 
 class Visitor(asyncssh.SSHServer):
@@ -51,12 +46,13 @@ class Visitor(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Remember the connection."""
-        assert isinstance(conn, ServerConnection)
+        assert isinstance(conn, ServerConnection)  # noqa: S101 - `wire` makes no other
         self._connection = conn
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Write down a login that failed."""
         del exc
+        self._door.inside.discard(self)
         if self.identity is None and self._tried:
             self._door.login.refused(self._user_name, self._source(), "no key of that user was proven")
 
@@ -80,7 +76,7 @@ class Visitor(asyncssh.SSHServer):
         self._tried = True
         if not self._door.is_open[0] or not _strong(key):
             return False
-        candidate = await self._door.login.candidate(username, key.get_fingerprint())
+        candidate = await self._door.login.candidate(username, key.get_fingerprint(), self._source())
         if candidate is None or username != self._user_name:
             return False
         self._candidates[key.public_data] = candidate
@@ -103,6 +99,12 @@ class Visitor(asyncssh.SSHServer):
         client = safe_text(str(connection.get_extra_info("client_version") or ""))
         self.target = target
         self.identity = self._door.login.accept(candidate, self._source(), client)
+        self._door.inside.add(self)
+
+    def put_out(self, reason: str) -> None:
+        """End this connection, telling the client why."""
+        if self._connection is not None:
+            self._connection.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
 
     # ------------------------------------------------------------ what they open
 
@@ -110,7 +112,11 @@ class Visitor(asyncssh.SSHServer):
         """A session channel; its own requests are decided in the command tree."""
         if self.identity is None:
             return False
-        return Channel(self.identity, self.target, self._door.run, self._refused)
+        try:
+            line = self._door.login.line(self.identity)
+        except Missing as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, error.public) from None
+        return Channel(self.identity, self.target, self._door.run, self._refused, line)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         """Forwarding is off."""

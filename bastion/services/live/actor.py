@@ -11,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
 
 from bastion.core.access.decision import Grant, SessionFacts
 from bastion.core.audit.event import AuditEvent
@@ -28,8 +27,9 @@ from bastion.services.live.audience import Audience
 from bastion.services.live.ledger import Ledger
 from bastion.services.live.screen import LiveScreen
 from bastion.services.live.seat import Seat
-from bastion.services.live.views import ParticipantView, SessionView
+from bastion.services.live.views import Invitation, ParticipantView, SessionView
 from bastion.services.ports import (
+    Auditing,
     ChannelRequest,
     Clock,
     Dialer,
@@ -43,13 +43,6 @@ from bastion.services.recorder import Recording
 from bastion.services.tasks import spawn
 
 
-class Auditing(Protocol):
-    """Where audited facts go: synchronous, queued, never lost."""
-
-    def record(self, event: AuditEvent) -> None:
-        """Write a fact down."""
-
-
 @dataclass(frozen=True, slots=True)
 class World:
     """What every actor needs of the world."""
@@ -60,10 +53,14 @@ class World:
     sessions: Sessions
 
 
+def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
+    del actor, identity, line
+
+
 class SessionActor:
     """One live session (implements EndpointEvents)."""
 
-    def __init__(  # noqa: PLR0913 - what a session is made of
+    def __init__(
         self,
         world: World,
         grant: Grant,
@@ -93,11 +90,15 @@ class SessionActor:
         self._early: list[Callable[[], None]] = []
         self._stays: dict[str, ParticipantRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self.invited: set[str] = set()
+        self.invitations: dict[str, Invitation] = {}
+        """Who was asked in, by user id."""
+        self.barred: set[str] = set()
+        """User ids of those who were sent out; an invitation lets them in again."""
+        self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
         self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
-        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on)
+        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now)
         self._bytes_out = 0
         self._bytes_in = 0
         self._last_seat = 1
@@ -119,6 +120,11 @@ class SessionActor:
             do.Notify: self._audience.notify,
             do.Dismiss: self._dismiss,
             do.ShowHelp: self._audience.show_help,
+            do.ShowPeople: self._audience.show_people,
+            do.Prompt: self._audience.prompt,
+            do.Pan: self._audience.pan,
+            do.HoldOutput: self._audience.hold_output,
+            do.InviteWanted: self._invite_wanted,
             do.SetTimer: self._set_timer,
             do.Note: self._note,
             do.Finish: self._finish,
@@ -180,9 +186,24 @@ class SessionActor:
 
     # ------------------------------------------------------------ people come
 
-    def facts(self, identity: Identity) -> SessionFacts:
-        """Return what policy may know of this session when it decides about that person."""
-        return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=identity.name in self.invited)
+    def invitation(self, identity: Identity) -> Invitation | None:
+        """Return that person's invitation, while it holds."""
+        found = self.invitations.get(identity.user_id)
+        return found if found is not None and self._world.clock.now() < found.until else None
+
+    def facts(self, identity: Identity, action: str = "join") -> SessionFacts:
+        """Return what policy may know of this session when it decides about that person.
+
+        One invited as viewer counts as invited for looking on only.
+        """
+        invitation = self.invitation(identity) if self.grant.terms.viewers == "invited" else None
+        invited = invitation is not None and (action == "join" or (action == "control" and invitation.role is Role.CONTROLLER))
+        return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=invited)
+
+    def present(self, user_id: str) -> list[tuple[Participant, Identity]]:
+        """Return the stays of that person here, and who they were proven to be."""
+        people = [person for person in self.session.people.values() if person.user_id == user_id and person.attached]
+        return [(person, identity) for person in people if (identity := self.identity_of(person.id)) is not None]
 
     def begin(self) -> None:
         """Write the session down as pending, before anybody waits for it."""
@@ -219,12 +240,16 @@ class SessionActor:
             console.attach(seat)
         return seat
 
+    def identity_of(self, participant: str) -> Identity | None:
+        """Return who sits there, as they proved themselves."""
+        return self._audience.identity_of(participant)
+
     def _person(self, key: str, console: Console, role: Role, rights: frozenset[str]) -> Participant:
         identity = console.identity
         return Participant(key, identity.user_id, identity.name, role, identity.source, self._now(), console.size, rights)
 
     def _seat(self, key: str, console: Console) -> Seat:
-        seat = Seat(key, console, self.post, self._now, self._audience.status)
+        seat = Seat(key, console, self.post, self._now, self._audience.status, self._audience.panel)
         self._audience.add(seat)
         return seat
 
@@ -317,13 +342,18 @@ class SessionActor:
         self._recording.resize(effect.size, self._now())
 
     def _mark(self, effect: do.Mark) -> None:
-        self._recording.marker(effect.text, self._now())
+        self._recording.marker(effect.text, self._now(), kind=effect.kind, who=effect.who)
 
     def _dismiss(self, effect: do.Dismiss) -> None:
         stay = self._stays.pop(effect.participant, None)
         if stay is not None:
             self._save_stay(replace(stay, left_at=self._world.clock.now(), reason=effect.code))
         self._audience.dismiss(effect)
+
+    def _invite_wanted(self, effect: do.InviteWanted) -> None:
+        identity = self.identity_of(effect.participant)
+        if identity is not None:
+            self.on_invite(self, identity, effect.line)
 
     # ------------------------------------------------------------ effects: time, audit, end
 
@@ -377,7 +407,7 @@ class SessionActor:
         self._save()
         result = "ok" if effect.code in ("exit", "signal", "owner-left", "killed", "cancelled") else "failed"
         self._audit("session.ended", "system", result=result, reason=f"{effect.code}: {effect.text}" if effect.text else effect.code)
-        for key in self._audience.keys():
+        for key in self._audience.keys():  # noqa: SIM118 - it is no dict; a copy
             self._dismiss(do.Dismiss(key, effect.code, effect.text))
         self._on_finish(self)
         if not self.done.done():

@@ -1,7 +1,7 @@
 """The screen of a live session, followed beside it: pictures for those who look on, keyframes for who takes over.
 
 Theory of operation: output is queued with `push` (one list append on the hot path) and parsed when somebody needs
-it: for frames, for a keyframe, or once the session is quiet. Parsing happens in slices of a few milliseconds on
+it: for frames, for a keyframe, when 64 KB wait, or once the session is quiet. Parsing happens in slices of a few milliseconds on
 the loop: the parser is pure Python, so a thread would hold the interpreter all the same, and a process would copy
 every byte twice. It is some fifty times slower than a flood, so nobody ever waits for it: beyond `MOST_BACKLOG` the
 oldest bytes are shed (`Terminal.shed`; the screen is right again after a screenful, and `exact` is False from then
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -29,7 +30,8 @@ FRAMES: Final = 30
 SECONDS_A_VIEWER: Final = 0.0007  # a frame costs 0.1 ms a viewer, and as much at the other end: many get fewer frames
 SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the loop breathes between slices
 QUIET_SECONDS: Final = 0.5
-MOST_BACKLOG: Final = 1024 * 1024  # further behind than this, the oldest is shed
+EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed exactly
+MOST_BACKLOG: Final = 4 * 1024 * 1024  # further behind than this, in a flood only, the oldest is shed
 KEPT_BACKLOG: Final = 256 * 1024  # down to this: some thousand lines
 FLOOD_BYTES: Final = 256 * 1024  # in one frame's time: 8 MB/s, more than any parser here can follow
 FLOOD_PAUSE: Final = 12  # parsing takes one part in so many of a flood's time
@@ -47,6 +49,9 @@ class Picture(Protocol):
 
     def status(self) -> Row | None:
         """Return their status line, None for no such line."""
+
+    def panel(self) -> tuple[Row, ...]:
+        """Return lines of ours to stand over the top of the picture."""
 
     def show(self, data: bytes) -> None:
         """Send the bytes of a frame."""
@@ -73,6 +78,8 @@ class LiveScreen:
         self.exact = True
         """Whether every byte was parsed so far. Where not, only what scrolled or was redrawn since is certain."""
         self._viewers: dict[str, _Viewer] = {}
+        self._held: Grid | None = None
+        self._sees_held: Callable[[str], bool] = _nobody
         self._waiting: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
         self._dirty = asyncio.Event()
@@ -97,7 +104,7 @@ class LiveScreen:
         self._pushed += len(data)
         if terminal.backlog > MOST_BACKLOG and terminal.shed(KEPT_BACKLOG):
             self.exact = False
-        if self._viewers or self._waiting:
+        if self._viewers or self._waiting or terminal.backlog > EAGER_BACKLOG:
             self._wake()
         elif self._quiet is None:
             self._quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._when_quiet)
@@ -135,6 +142,23 @@ class LiveScreen:
             viewer.last = None
             self._wake()
 
+    def pan(self, key: str, right: int, down: int) -> None:
+        """Move a viewer's window by cells; 0, 0 ties it to the cursor again."""
+        viewer = self._viewers.get(key)
+        if viewer is not None:
+            here = viewer.viewport
+            viewer.viewport = here.panned(self.terminal.snapshot(), right, down) if right or down else here.following()
+            self._wake()
+
+    def hold(self, sees: Callable[[str], bool] | None) -> None:
+        """Keep the picture as it is for all viewers but those whom `sees` names; None lets it go on."""
+        self._held = None
+        if sees is not None:
+            self.terminal.catch_up()
+            self._held = self.terminal.snapshot()
+            self._sees_held = sees
+        self.refresh()
+
     def refresh(self) -> None:
         """Draw again soon: a status line changed."""
         if self._viewers:
@@ -167,6 +191,15 @@ class LiveScreen:
         """Return bytes that bring a fresh terminal of this size to the state here, unfinished sequences included."""
         self.terminal.catch_up()
         return self.terminal.dump() + self.terminal.pending
+
+    def left_behind(self) -> tuple[bool, bool]:
+        """Return whether the program is on the alternate screen, and whether its cursor is inside a line.
+
+        As far as it was parsed, where much waits: leaving is not held up by that.
+        """
+        if self.terminal.backlog <= SLICE_BYTES:
+            self.terminal.catch_up()
+        return self.terminal.alternate, self.terminal.cursor[0] > 0
 
     def close(self) -> None:
         """Stop following."""
@@ -221,19 +254,23 @@ class LiveScreen:
             call()
 
     async def _frame(self) -> None:
-        grid = self.terminal.snapshot()
+        current = self.terminal.snapshot()
         shared: dict[tuple[object, ...], tuple[Grid, bytes]] = {}
         done = 0
-        for viewer in list(self._viewers.values()):
+        for name, viewer in list(self._viewers.items()):
+            grid = current if self._held is None or self._sees_held(name) else self._held
             if not viewer.picture.ready():
                 self._dirty.set()
                 continue
-            status = viewer.picture.status()
+            status, panel = viewer.picture.status(), viewer.picture.panel()
             viewer.viewport = viewer.viewport.followed(grid)
-            key = (id(viewer.last), viewer.viewport, viewer.picture.caps, status)
+            key = (id(viewer.last), id(grid), viewer.viewport, viewer.picture.caps, status, panel)
             found = shared.get(key)
             if found is None:
                 after = view(grid, viewer.viewport, status)
+                if panel:
+                    over = min(len(panel), len(after.rows) - 1)
+                    after = replace(after, rows=(*panel[:over], *after.rows[over:]))
                 found = shared[key] = (after, diff(viewer.last, after, viewer.picture.caps))
             viewer.last, data = found
             if data:
@@ -241,3 +278,7 @@ class LiveScreen:
             done += 1
             if done % VIEWERS_A_TURN == 0:
                 await asyncio.sleep(0)
+
+
+def _nobody(_: str) -> bool:
+    return False

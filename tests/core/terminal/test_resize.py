@@ -63,6 +63,17 @@ def test_a_wide_character_is_never_halved() -> None:
     assert text(cut.snapshot())[0] == "ab日"
 
 
+def test_of_many_changes_of_size_in_a_row_the_last_counts() -> None:
+    terminal = Terminal(10, 4)
+    terminal.push(b"abc")
+    for columns in range(1, 50_000):
+        terminal.push_resize(columns % 100 + 1, 3)
+    terminal.push(b"d")
+    terminal.catch_up()
+    assert (terminal.columns, terminal.lines) == (100, 3)
+    assert text(terminal.snapshot())[0] == "abcd"
+
+
 @settings(max_examples=80 * FUZZ, deadline=None)
 @given(outputs, st.lists(st.tuples(st.integers(1, 40), st.integers(1, 12)), min_size=1, max_size=5))
 def test_any_sequence_of_sizes_leaves_a_sound_screen(data: bytes, sizes: list[tuple[int, int]]) -> None:

@@ -178,7 +178,8 @@ def test_an_unchanged_row_is_the_same_object_in_the_next_snapshot() -> None:
 
 
 def test_pytes_own_stream_can_drive_the_screen() -> None:
-    pyte = pytest.importorskip("pyte")
+    import pyte
+
     screen = Screen(10, 2)
     pyte.Stream(screen).feed("ab\x1b[2;3Hx\x1b[1;1H\x1b[P")
     assert screen.display == ["b         ", "  x       "]

@@ -95,14 +95,14 @@ async def test_who_is_on_it_now_appears_by_itself(world, monkeypatch):
 
 async def test_sessions_to_join_and_to_resume_stand_in_the_menu(world):
     world.policies.allowed["alice"] |= {"list", "join"}
-    world.live.all = [FakeView(), FakeView("99aa", owner="alice", owner_id="u-alice", endpoint="db01", detached=True)]
+    world.live.all = [FakeView(joinable=True), FakeView("99aa", owner="alice", owner_id="u-alice", endpoint="db01", detached=True)]
     console = FakeConsole(term="xterm")
     async with at_the_menu(world, console):
         await console.shows("resume your session on db01")
         console.type("4f2a\r")
         await console.shows("4f2a11112222: ended")
         console.type("99aa\r")
-        await console.shows("99aa: ended")
+        await console.shows("99aa: detached")
         console.type("\x03")
     assert world.connect.calls == [("join", "4f2a11112222", "viewer"), ("attach", "99aa")]
 
