@@ -98,12 +98,11 @@ def main() -> int:
         stack.callback(life.end)
         pid = world.process.pid
         fresh = state(pid)
-        begin = time.monotonic()
-        next_line = 0.0
         rests: list[tuple[int, int, int]] = []
         begun: list[int] = []
-        for turn in range(1, TIMES + 1):
-            while (now := time.monotonic() - begin) < seconds * turn / TIMES:
+        for _ in range(TIMES):
+            begin, next_line = time.monotonic(), 0.0
+            while (now := time.monotonic() - begin) < seconds / TIMES:
                 if world.process.poll() is not None:
                     print(f"the bastion ended with {world.process.returncode}\n{(world.folder / 'bastion.log').read_text()[-4000:]}")
                     return 1
