@@ -1,4 +1,4 @@
-"""SECURITY section 5, Channels: what a logged-in user can do to the connection itself. Others are served meanwhile."""
+"""Channels: what a logged-in user can do to the connection itself. Others are served meanwhile."""
 
 from __future__ import annotations
 

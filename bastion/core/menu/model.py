@@ -97,7 +97,7 @@ class Menu:
     plain_page: int = field(default=20, kw_only=True)
 
     @classmethod
-    def of(  # noqa: PLR0913 - what the screen shows
+    def of(
         cls,
         items: tuple[MenuItem, ...] | list[MenuItem],
         columns: int = 80,

@@ -185,7 +185,7 @@ class _Screen:
         return self._door.console.size.columns, self._door.console.size.lines
 
 
-async def _turn(menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue) -> MenuItem | None:  # noqa: C901
+async def _turn(menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue) -> MenuItem | None:
     """Turn what happens into pictures, until something is chosen."""
     decoder = KeyDecoder()
     loop = asyncio.get_running_loop()

@@ -60,7 +60,7 @@ def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
 class SessionActor:
     """One live session (implements EndpointEvents)."""
 
-    def __init__(  # noqa: PLR0913 - what a session is made of
+    def __init__(
         self,
         world: World,
         grant: Grant,
@@ -415,7 +415,7 @@ class SessionActor:
         self._save()
         result = "ok" if effect.code in ("exit", "signal", "owner-left", "killed", "cancelled") else "failed"
         self._audit("session.ended", "system", result=result, reason=f"{effect.code}: {effect.text}" if effect.text else effect.code)
-        for key in self._audience.keys():
+        for key in self._audience.keys():  # noqa: SIM118 - it is no dict; a copy
             self._dismiss(do.Dismiss(key, effect.code, effect.text))
         self._on_finish(self)
         if not self.done.done():
