@@ -10,6 +10,10 @@ from typing import Final, NamedTuple
 CHORD: Final = 0x1D  # Ctrl-]: telnet's and virsh's escape, free in shells and editors that matter
 
 
+WINDOW_KEYS: Final = frozenset("cnpsD0123456789")
+"""Keys after the chord that are about a person's windows, not about the session in one of them."""
+
+
 class Typed(NamedTuple):
     """Bytes meant for the endpoint."""
 
@@ -54,3 +58,16 @@ class ChordReader:
             self.armed = True
             rest = rest[at + 1 :]
         return found
+
+    def unread(self, parts: list[Typed | Command]) -> bytes:
+        """Return the last of what `read` returned as bytes again, for who reads on; nothing is armed any more."""
+        if self._chord is None:
+            return b"".join(part.data for part in parts if isinstance(part, Typed))
+        chord = bytes([self._chord])
+        again = [
+            chord + part.key.encode("latin-1") if isinstance(part, Command) else chord * 2 if part.data == chord else part.data for part in parts
+        ]
+        if self.armed:
+            self.armed = False
+            again.append(chord)
+        return b"".join(again)

@@ -119,6 +119,7 @@ class SessionActor:
             do.Notify: self._audience.notify,
             do.Dismiss: self._dismiss,
             do.ShowHelp: self._audience.show_help,
+            do.Window: self._audience.window,
             do.SetTimer: self._set_timer,
             do.Note: self._note,
             do.Finish: self._finish,
@@ -225,6 +226,7 @@ class SessionActor:
 
     def _seat(self, key: str, console: Console) -> Seat:
         seat = Seat(key, console, self.post, self._now, self._audience.status)
+        seat.view = self.view
         self._audience.add(seat)
         return seat
 

@@ -13,7 +13,7 @@ from typing import Final
 from bastion.core.session import effects as do
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
-from bastion.core.terminal.fullscreen import calm
+from bastion.core.terminal.fullscreen import settle
 from bastion.core.terminal.grid import Row
 from bastion.core.terminal.paint import line
 from bastion.core.terminal.style import REVERSE, style
@@ -29,6 +29,7 @@ HELP: Final = (
     "Ctrl-] and then   d  leave (yours goes on, attach brings it back)   Ctrl-]  send it",
     "  r  ask for the keyboard   g  give it   t  take it   w  who is here",
     "  P  pause or resume   k  end for everybody   ?  this help",
+    "  c  menu: another window   n p 0-9  switch   s  list them   D  leave them all",
 )
 
 
@@ -53,6 +54,9 @@ class Audience:
     def add(self, seat: Seat) -> None:
         """Put a seat there; an older one of the same participant is forgotten."""
         seat.on_drained = lambda: self._go_on(seat.participant)
+        seat.on_hidden = lambda: self._hide(seat)
+        seat.on_shown = lambda: self._unhide(seat)
+        seat.on_told = lambda text: self._tell(seat, [text], NOTICE_SECONDS)
         self._seats[seat.participant] = seat
 
     def keys(self) -> list[str]:
@@ -96,11 +100,12 @@ class Audience:
             return
 
         def switch() -> None:
-            if self._session.control.holder != seat.participant or seat.out.done():
+            if self._session.control.holder != seat.participant or seat.out.done() or seat.hidden:
                 return
             screen.remove(seat.participant)
             seat.stop_pictures()
-            seat.write(calm(seat.caps) + b"\x1b[m\x1b[H\x1b[2J" + screen.keyframe())
+            if seat.caps.full_screen:
+                seat.write(settle(seat.caps) + b"\x1b[H\x1b[2J" + screen.keyframe())
             seat.raw = True
             self._draw(seat)
 
@@ -114,6 +119,8 @@ class Audience:
         self._lift(seat)
         seat.raw = False
         self._go_on(effect.participant)
+        if seat.hidden:
+            return
         seat.start_pictures()
         self._screen.add(effect.participant, seat)
 
@@ -126,7 +133,44 @@ class Audience:
         if self._screen is not None:
             self._screen.remove(effect.participant)
         self._go_on(effect.participant)
+        if seat.raw and effect.code not in ("exit", "signal", "session.lost"):
+            self._settle(seat)
         seat.dismiss(effect.code, effect.text)
+
+    # ------------------------------------------------------------ windows
+
+    def window(self, effect: do.Window) -> None:
+        """Pass a key about windows to the console it was typed at."""
+        seat = self._seats.get(effect.participant)
+        if seat is not None and not seat.console.window_command(effect.key, effect.rest):
+            self._tell(seat, ["There are no windows here: log in without a command, or with connect NAME."], NOTICE_SECONDS)
+            if effect.rest:
+                seat.typed(effect.rest)
+
+    def _hide(self, seat: Seat) -> None:
+        """Send nothing more to a seat, and leave its terminal without what the program had set on it."""
+        self._lift(seat)
+        if self._screen is not None:
+            self._screen.remove(seat.participant)
+        if seat.raw:
+            seat.raw = False
+            self._settle(seat)
+        seat.stop_pictures()
+        self._go_on(seat.participant)
+
+    def _unhide(self, seat: Seat) -> None:
+        """Show the session again as it is now."""
+        if self._session.control.holder == seat.participant:
+            self.show_raw(do.ShowRaw(seat.participant))
+        elif self._session.state in (State.PENDING, State.CONNECTING):
+            seat.raw = seat.participant == self._session.owner
+        else:
+            self.show_rendered(do.ShowRendered(seat.participant))
+
+    def _settle(self, seat: Seat) -> None:
+        """Leave a terminal that got bytes as a shell expects it: whatever ran there goes on without it."""
+        if self._screen is not None and seat.caps.full_screen:
+            seat.write(settle(seat.caps, alternate=self._screen.alternate))
 
     # ------------------------------------------------------------ words
 

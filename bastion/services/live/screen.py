@@ -154,6 +154,13 @@ class LiveScreen:
         return Overlay(b"".join(each.show for each in drawn), b"".join(each.hide for each in drawn))
 
     @property
+    def alternate(self) -> bool:
+        """Return whether the alternate screen is shown, as far as it was parsed where much waits."""
+        if self.terminal.backlog <= SLICE_BYTES:
+            self.terminal.catch_up()
+        return self.terminal.alternate
+
+    @property
     def cursor_line(self) -> int:
         """Return the line the cursor is on."""
         return self.terminal.cursor[1]
