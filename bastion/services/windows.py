@@ -72,6 +72,8 @@ class Windows:
         self._status = 0
         self._failed: Exception | None = None
         self._said: list[str] = []
+        self._last_words: list[str] = []
+        """For the terminal as it is left."""
         self._gone = False
         self._done = asyncio.Event()
 
@@ -89,7 +91,7 @@ class Windows:
             self._real.exit_signal(first.console.signal)
         if self._failed is not None:
             raise self._failed
-        for text in self._said:
+        for text in self._last_words:
             self._real.write_error(f"\r\n{safe_text(text)}\r\n".encode())
         return self._status
 
@@ -187,7 +189,7 @@ class Windows:
         """Leave everything: sessions of theirs go on detached."""
         count = len([number for number in self._windows if number > MENU])
         if count:
-            self._said = [f"Left {count} windows. `attach`, or the menu, brings your sessions back." if count > 1 else "Detached. `attach` brings it back."]
+            self._last_words = [f"Left {count} windows. `attach`, or the menu, brings your sessions back." if count > 1 else "Detached. `attach` brings it back."]
         front = self._front
         if front is not None and front.session is not None:  # what draws itself gives the terminal back itself
             front.console.hide()
@@ -293,10 +295,10 @@ class Windows:
         if window is self._main:
             self._failed = failed
         elif failed is not None and text:
-            self._said.append(text)
+            self._last_words.append(text)
         seat = window.console.seat
         if failed is None and seat is not None and seat.out.done() and seat.out.result()[0] == "session.detached":
-            self._said.append(seat.out.result()[1])
+            self._last_words.append(seat.out.result()[1])
         menu = self._windows.get(MENU)
         if menu is not None:
             menu.console.lose()

@@ -34,6 +34,7 @@ REFRESH_SECONDS: Final = 2.0
 
 _ESCAPE_SECONDS: Final = 0.05  # an ESC alone is the key after this; sequences come in one piece
 _ID: Final = 12
+_TOLD: Final = 2  # sessions that ended meanwhile, as many as the message's lines hold
 _LARGE: Final = 500  # items; below, making the menu takes under 10 ms
 
 
@@ -128,7 +129,7 @@ async def run_menu(door: Door, *, plain: bool) -> int:
     if environment.get("NO_COLOR"):
         caps = replace(caps, colors=0)
     catalogue = _Catalogue(door)
-    message = ""
+    message = await _farewells(door)
     item: MenuItem | _WindowKey | None
     while door.console.is_open:
         if plain or not door.terminal or not caps.full_screen:
@@ -146,6 +147,15 @@ async def run_menu(door: Door, *, plain: bool) -> int:
             case _:
                 break
     return 0
+
+
+async def _farewells(door: Door) -> str:
+    """Return why sessions ended while their owner was away, told once."""
+    said = [f"{one.endpoint} ({one.session_id[:_ID]}): {one.text}" for one in await door.desk.sessions.take_farewells(door.identity.user_id)]
+    if not said:
+        return ""
+    more = f"  And {len(said) - _TOLD} more: sessions --past" if len(said) > _TOLD else ""
+    return "Ended while you were away: " + "  ".join(said[:_TOLD]) + more
 
 
 async def _open(door: Door, item: MenuItem) -> str:
@@ -178,7 +188,10 @@ async def _choose_screen(door: Door, catalogue: _Catalogue, caps: Caps, message:
     """Show the menu on the whole screen; return what was chosen, None to leave. The screen is given back either way."""
     items = await catalogue.look()
     console = door.console
-    menu = await _beside(len(items), lambda: Menu.of(items, *console.size, user=door.identity.name, message=message))
+    leave = "back" if door.windows is not None and door.windows.sessions else "quit"
+    if leave == "back" and not message:
+        message = "Your sessions go on: Ctrl-] n goes back, s lists them, D leaves them all detached."
+    menu = await _beside(len(items), lambda: Menu.of(items, *console.size, user=door.identity.name, message=message, leave=leave))
     console.write(fullscreen.enter(caps, paste=True))
     screen = _Screen(door, caps)
     try:

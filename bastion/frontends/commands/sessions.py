@@ -133,6 +133,8 @@ def fill(root: Noun) -> None:
     @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
     async def attach(door: Door, session: str) -> int:
         """Go back to a session that you left detached, with its exact screen."""
+        for one in await door.desk.sessions.take_farewells(door.identity.user_id):
+            door.warn(f"Ended while you were away: {one.endpoint} ({one.session_id[:12]}): {one.text}")
         return await in_windows(door, lambda console: door.desk.connect.attach(console, session), f"session {session}".strip())
 
     @root.verb(

@@ -34,6 +34,7 @@ from bastion.services.ports import (
     Clock,
     Dialer,
     EndpointChannel,
+    Farewell,
     ParticipantRecord,
     Secret,
     SessionRecord,
@@ -379,6 +380,10 @@ class SessionActor:
         self._save()
         result = "ok" if effect.code in ("exit", "signal", "owner-left", "killed", "cancelled") else "failed"
         self._audit("session.ended", "system", result=result, reason=f"{effect.code}: {effect.text}" if effect.text else effect.code)
+        if self.session.interactive and not self.session.people[self.session.owner].attached:
+            text = effect.text or f"It ended with exit status {effect.status or 0}."
+            farewell = Farewell(self.id, self.record.user_id, self.record.endpoint, self._world.clock.now(), text)
+            self._ledger.add(lambda: self._world.sessions.save_farewell(farewell))
         for key in self._audience.keys():
             self._dismiss(do.Dismiss(key, effect.code, effect.text))
         self._on_finish(self)
