@@ -44,7 +44,9 @@ from bastion.services.connect import Connect
 from bastion.services.connect import Limits as SessionLimits
 from bastion.services.control import Control
 from bastion.services.gatekeeper import Gatekeeper
+from bastion.services.guests import Guests
 from bastion.services.inventory import Inventory
+from bastion.services.invitations import Invitations
 from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
 from bastion.services.login import Login
@@ -55,7 +57,8 @@ from bastion.services.ports import Farewell
 from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
-from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, VAULT_KEY, Caller, Report, Setup, check_home, make_home
+from bastion.services.revocation import Revocation
+from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, USER_CA, VAULT_KEY, Caller, Report, Setup, check_home, make_home
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
@@ -85,6 +88,7 @@ class House:
     store: Store
     auditor: Auditor
     policies: Policies
+    gatekeeper: Gatekeeper
     recorder: Recorder
     live: Live
     control: Control
@@ -125,13 +129,16 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     recordings,
                     clock,
                     auditor.record,
+                    signer,
                     low_water_bytes=settings.recording.free_bytes,
                     low_water_share=settings.recording.free_share,
                 )
                 gatekeeper = Gatekeeper(policies, source, clock)
-                dialer = EndpointDialer(SshDialer(), str(settings.home))
+                dialer = EndpointDialer(SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout), str(settings.home))
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
+                invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
+                guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.session_id)
                 connect = Connect(
                     World(clock, dialer, auditor, store.sessions),
                     gatekeeper,
@@ -160,11 +167,13 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     live=live,
                     control=control,
                     connect=connect,
-                    replay=Replay(recordings, clock),
+                    invitations=invitations,
+                    guests=guests,
+                    replay=Replay(recordings, clock, signer),
                     version=own_version(),
                 )
-                login = Login(store.users, auditor, clock)
-                yield House(settings, clock, store, auditor, policies, recorder, live, control, login, desk)
+                login = Login(store.users, auditor, clock, guests)
+                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, live, control, login, desk)
         finally:
             await store.close()
 
@@ -177,13 +186,21 @@ class Host:
         set_up_log(settings.log_level)
         async with open_house(settings) as house:
             await _recover(house)
+            if house.store.audit.notice:
+                _log.warning("audit: %s", house.store.audit.notice)
+                house.auditor.record(AuditEvent("audit.noticed", house.clock.now(), result="failed", reason=str(house.store.audit.notice)))
             pulse = Pulse(house.clock, thread_usage, house.auditor.record)
             node = Node(settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory)
             desk = replace(house.desk, node=node)
             door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock)
             await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), _wire_limits(settings))
             write_address(settings.home, settings.ssh.host, door.port)
-            tasks = [spawn("recorder", house.recorder.run()), spawn("policies", house.policies.watch()), spawn("collector", _collect()), spawn("pulse", pulse.run())]
+            revocation = Revocation(house.live, house.gatekeeper, house.store.users, house.clock, door.present, door.put_out)
+            house.desk.people.changed = revocation.look_again
+            house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
+            recording = spawn("recorder", house.recorder.run())
+            beside = {"revocation": revocation.run(), "policies": house.policies.watch(), "collector": _collect(), "pulse": pulse.run()}
+            tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
             house.auditor.record(AuditEvent("node.started", house.clock.now(), subject=settings.node))
             _settle()
@@ -195,9 +212,9 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
-                for task in tasks[1:]:
+                for task in tasks:
                     task.cancel()
-                await tasks[0]
+                await recording
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 
@@ -248,11 +265,12 @@ class Host:
         when = time.time() if at is None else at
         return decide(policy, Identity(found.id, found.name, found.roles, source, ()), place, action, when), when
 
-    def verify_file(self, path: Path) -> str:
-        """Check a recording's file, without a server."""
+    def verify_file(self, path: Path, key: Path | None) -> str:
+        """Check a recording's file, without a server; against its seals with the public key in `key`."""
         from bastion.backends.recordings.check import check_file  # noqa: PLC0415 - only this command needs it
+        from bastion.backends.vault import Ed25519Verifier  # noqa: PLC0415 - as above
 
-        return check_file(path)
+        return check_file(path, Ed25519Verifier.load(key) if key is not None else None)
 
     def link(self, settings: Settings) -> HostLink:
         """Return the way to the running server, or to the files when none runs."""
@@ -332,6 +350,8 @@ def _disk(settings: Settings) -> tuple[int, int]:
 
 def _settle() -> None:
     """Take what start-up made out of the collector's sight: a full collection costs 34-45 ms at 500 sessions."""
+    from bastion.frontends.commands import menu_loop, prompt  # noqa: F401, PLC0415 - so that the first person need not wait for them
+
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 1000)

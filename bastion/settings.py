@@ -113,8 +113,8 @@ class SessionLimits(_Section):
     per_node: Count = Field(default=500, description="Live sessions of this process; about 120 KB each when idle.")
     participants: Annotated[int, Field(ge=1, le=50)] = Field(default=10, description="People in one session; each costs up to 1 MiB.")
     chord: str = Field(default="C-]", pattern=r"^C-[A-Za-z\]\[\\^_]$", description="The key that speaks to the bastion in a session.")
-    connect_timeout: Seconds = Field(default=10.0, description="Seconds until an endpoint must answer; people do not wait longer.")
-    login_timeout: Seconds = Field(default=20.0, description="Seconds until an endpoint must have let us in.")
+    connect_timeout: Seconds = Field(default=10.0, description="Seconds until an endpoint must be reached; people do not wait longer.")
+    login_timeout: Seconds = Field(default=20.0, description="Seconds in all until an endpoint must have let us in.")
     drain: Seconds = Field(default=10.0, description="Seconds that live sessions get when the server is asked to stop.")
 
 

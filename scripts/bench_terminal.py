@@ -115,7 +115,7 @@ def memory() -> None:
         gc.collect()
         size = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
-        assert kept.columns  # noqa: S101 - keeps it alive until here
+        assert kept.columns
         return size
 
     def with_history() -> Terminal:

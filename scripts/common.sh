@@ -27,7 +27,7 @@ make_venv() {
   rm -rf "$folder"
   "$python" -m venv "$folder"
   printf '  installing what %s pins ' "$lock" >&2
-  "$folder/bin/python" -m pip install --disable-pip-version-check --progress-bar off --only-binary :all: --require-hashes -r "$lock" 2> "$folder/pip.log" |
+  "$folder/bin/python" -m pip install --disable-pip-version-check --progress-bar off --no-compile --only-binary :all: --require-hashes -r "$lock" 2> "$folder/pip.log" |
     while read -r word _; do case $word in Collecting) printf . >&2 ;; esac done ||
     { say; cat "$folder/pip.log" >&2; stop "installing failed: see above. The next run starts afresh."; }
   say " done"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.lab.bastion import Bastion
 from tests.lab.sshd import Sshd
+
+# Made-up examples are the same in every quick run; BASTION_FUZZ=20 makes them many and new each time. No deadline: machines are busy.
+settings.register_profile("quick", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fuzz", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("fuzz" if "BASTION_FUZZ" in os.environ else "quick")
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +46,7 @@ def furnished_home(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Bast
 @pytest.fixture
 def own_bastion(tmp_path: Path, furnished_home: Bastion) -> Iterator[Bastion]:
     """The same for one test alone: to kill, fill its disk, stop it."""
-    lives = Bastion(tmp_path / "b")
-    shutil.copytree(furnished_home.folder / "home", lives.home)
-    lives.keys = furnished_home.keys
-    lives.start()
+    lives = furnished_home.copy(tmp_path / "b").start()
     yield lives
     lives.stop()
 
@@ -52,9 +55,13 @@ def furnished(folder: Path, sshd: Sshd) -> Bastion:
     """Make a home with people and an endpoint, and serve it."""
     made = Bastion(folder).init("root1")
     loosen = made.home / "bastion.toml"
-    loosen.write_text(loosen.read_text() + "\n[limits]\nexempt_networks = ['127.0.0.1/32']\n" if "\n[limits]" not in loosen.read_text() else
-                      loosen.read_text().replace("# exempt_networks = []", "exempt_networks = ['127.0.0.1/32']"))
-    for name, roles in (("alice", ["engineer"]), ("bob", ["engineer"]), ("sup", ["supervisor"]), ("aud", ["auditor"])):
-        made.add_user(name, *roles)
-    made.add_endpoint("web01", sshd, "--label", "env=test")
-    return made.start()
+    loosen.write_text(
+        loosen.read_text() + "\n[limits]\nexempt_networks = ['127.0.0.1/32']\n"
+        if "\n[limits]" not in loosen.read_text()
+        else loosen.read_text().replace("# exempt_networks = []", "exempt_networks = ['127.0.0.1/32']")
+    )
+    made.start()
+    for name, role in (("alice", "engineer"), ("bob", "engineer"), ("sup", "supervisor"), ("aud", "auditor")):
+        made.admit_user(name, role)
+    made.admit_endpoint("web01", sshd.port, sshd.user, sshd.key, sshd.host_key_public, "--label env=test")
+    return made

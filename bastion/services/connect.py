@@ -20,12 +20,14 @@ from bastion.services.console import Console
 from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.live.actor import SessionActor, World
 from bastion.services.live.registry import Live
+from bastion.services.live.rights import RIGHTS, rights, verdict
 from bastion.services.live.seat import Seat
 from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
 from bastion.services.recorder import Recorder, Subject
 
 SIGNALS: Final = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
 QUIET: Final = {"exit", "signal", "session.left", "session.lost", "owner-left"}
+PUT_OUT: Final = {"session.kicked", "session.uninvited"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Connect:
         action = "connect" if command is None else "exec"
         grant = await self._grant(console.identity, name, login, action)
         self._refuse_too_many(console.identity)
+        if not self._world.auditor.healthy:
+            raise Unavailable("audit.unwritable", "The audit log cannot be written, so no session starts. An admin must look: audit verify")
         actor = await self._open(console, grant, command)
         seat = actor.start(console)
         try:
@@ -169,6 +173,8 @@ class Connect:
             console.exit_signal(name)
             return 128 + SIGNALS.get(name, 0)
         if code in ("session.detached", "session.left", "session.lost", "owner-left"):
+            if text and code == "session.detached":
+                console.write_error(f"{text}\r\n".encode())
             return 0
         if code.startswith("endpoint."):
             raise Unavailable(code, text)
@@ -189,10 +195,22 @@ class Connect:
             action = "control" if role is Role.CONTROLLER else "moderate"
             self._require(identity, action, actor)
         self._require(identity, "join", actor)
-        if not actor.grant.terms.joinable:
-            raise Denied("session.not_joinable", "Policy lets nobody join sessions on this endpoint.")
-        seat = actor.join(console, role, self._rights(identity, actor.grant.endpoint, actor.facts(identity)))
+        self._refuse_to_join(identity, actor)
+        seat = actor.join(console, role, rights(self._policies, identity, actor))
+        if seat.out.done() and seat.out.result()[0].startswith("session."):
+            self._audit("session.join_refused", identity, actor.record.endpoint, "denied", seat.out.result()[1], actor.id)
         return await self._stay(console, actor, seat)
+
+    def _refuse_to_join(self, identity: Identity, actor: SessionActor) -> None:
+        """Raise when the session, not the person's rules, is why they cannot join."""
+        reason = ""
+        if not actor.grant.terms.joinable:
+            reason = "Policy lets nobody join sessions on this endpoint."
+        elif identity.user_id in actor.barred:
+            reason = "You were sent out of this session; only an invitation lets you in again."
+        if reason:
+            self._audit("session.join_refused", identity, actor.record.endpoint, "denied", reason, actor.id)
+            raise Denied("session.not_joinable" if not actor.grant.terms.joinable else "session.barred", reason)
 
     async def attach(self, console: Console, prefix: str = "") -> int:
         """Bring the owner back to a detached session (the only one, when no prefix is given)."""
@@ -218,30 +236,33 @@ class Connect:
             if text:
                 console.write_error(f"{text}\r\n".encode())
             return 0
+        if code in PUT_OUT:
+            raise Ended(code, text)
         if code.startswith("session.") and code not in QUIET and code != "session.detached":
             raise Conflict(code, text)
         return self._result(console, actor, code, text)
 
     def _find_visible(self, identity: Identity, prefix: str) -> SessionActor:
-        actor = self._live.find(prefix)
-        if actor.record.user_id != identity.user_id and self._policies.decide(
-            identity, "join", actor.grant.endpoint, session=actor.facts(identity)
-        ).verdict is Verdict.DENY:
+        try:
+            actor = self._live.find(prefix)
+        except Missing:
+            self._audit("session.join_refused", identity, prefix[:40], "denied", "no such live session")
+            raise Missing("session.unknown", f"No live session starts with {prefix[:40]!a} that you may join; it may have ended.") from None
+        if actor.record.user_id != identity.user_id and verdict(self._policies, identity, "join", actor).verdict is Verdict.DENY:
             self._audit("session.join_refused", identity, actor.record.endpoint, "denied", "no rule", actor.id)
-            raise Missing("session.unknown", f"No live session starts with {prefix[:40]!a} that you may join.")
+            raise Missing("session.unknown", f"No live session starts with {prefix[:40]!a} that you may join; it may have ended.")
         return actor
 
     def _require(self, identity: Identity, action: str, actor: SessionActor) -> None:
         if actor.record.user_id == identity.user_id:
             return
-        decision = self._policies.decide(identity, action, actor.grant.endpoint, session=actor.facts(identity))
+        decision = verdict(self._policies, identity, action, actor)
         if decision.verdict is not Verdict.ALLOW:
             self._audit("session.join_refused", identity, actor.record.endpoint, "denied", decision.reason, actor.id)
             raise Denied(f"access.{decision.verdict.value}", f"{action}: {decision.reason}", decision.rule)
 
     def _rights(self, identity: Identity, endpoint: Endpoint, facts: SessionFacts) -> frozenset[str]:
-        wanted = ("control", "moderate", "pause", "end")
-        return frozenset(action for action in wanted if self._policies.decide(identity, action, endpoint, session=facts).allowed)
+        return frozenset(action for action in RIGHTS if self._policies.decide(identity, action, endpoint, session=facts).allowed)
 
     def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:  # noqa: PLR0913
         self._world.auditor.record(

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from bastion.core.access.decision import Verdict
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Conflict, Denied, Missing
+from bastion.core.errors import Conflict, Denied, Invalid, Missing
 from bastion.core.identity import Identity
 from bastion.core.session import events as e
+from bastion.core.session.participants import Participant
 from bastion.core.session.state import State
+from bastion.core.text import safe_text
 from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.live.actor import Auditing, SessionActor
 from bastion.services.live.registry import Live
+from bastion.services.live.rights import verdict
 from bastion.services.live.views import SessionView
 from bastion.services.ports import Clock
+
+LONGEST_MESSAGE: Final = 500
 
 
 class Control:
@@ -26,7 +34,30 @@ class Control:
 
     def visible(self, identity: Identity) -> list[SessionView]:
         """Return the live sessions this person may know of: their own, and those that policy shows them."""
-        return [actor.view() for actor in self._live.actors() if self._sees(identity, actor)]
+        return [self._view(identity, actor) for actor in self._live.actors() if self._sees(identity, actor)]
+
+    def _view(self, identity: Identity, actor: SessionActor) -> SessionView:
+        invitation = actor.invitation(identity)
+        own = actor.record.user_id == identity.user_id
+        may = actor.grant.terms.joinable and (own or verdict(self._policies, identity, "join", actor).allowed)
+        barred = identity.user_id in actor.barred
+        return replace(actor.view(), joinable=may and not barred, invited=invitation.role.value if invitation is not None else "")
+
+    def find(self, identity: Identity, prefix: str, code: str) -> SessionActor:
+        """Return a live session that this person may know of; refusals are audited as `code`."""
+        try:
+            actor = self._live.find(prefix)
+        except Missing as error:
+            self._auditor.record(AuditEvent(code, self._clock.now(), identity.name, identity.source, prefix[:40], "", "denied", error.public))
+            raise
+        if not self._sees(identity, actor):
+            self._audit(code, identity, actor, "denied", "not visible")
+            raise Missing("session.unknown", f"No live session starts with {prefix[:40]!a}. `sessions` lists those you may see.")
+        return actor
+
+    def presides(self, identity: Identity, actor: SessionActor) -> bool:
+        """Return whether they are the owner, or may moderate there."""
+        return actor.record.user_id == identity.user_id or verdict(self._policies, identity, "moderate", actor).allowed
 
     async def kill(self, identity: Identity, prefix: str, reason: str) -> SessionView:
         """End a session; return how it stood. Waits until it is over."""
@@ -39,12 +70,82 @@ class Control:
         await actor.saved()
         return view
 
-    async def pause(self, identity: Identity, prefix: str, reason: str = "") -> SessionView:
-        """Stop input of a session. The endpoint is kept alive, output goes on."""
+    # ------------------------------------------------------------ the keyboard, from beside the session
+
+    async def request_control(self, identity: Identity, prefix: str) -> str:
+        """Ask for the keyboard of a session that one is in; return what happened, for them."""
+        actor, me = self._mine(identity, prefix, "control.requested")
+        refusal = actor.session.control.refusal_to_ask(me)
+        holder = actor.session.people.get(actor.session.control.holder or "")
+        actor.post(e.ControlRequested(self._clock.monotonic(), me.id))
+        self._unless(refusal)
+        return f"{holder.name} was asked." if holder is not None else "Nobody has the keyboard: take it."
+
+    async def give(self, identity: Identity, prefix: str, name: str) -> str:
+        """Give the keyboard to somebody who is in the session."""
+        actor, me = self._mine(identity, prefix, "control.given")
+        to = next((one for one in actor.session.people.values() if one.attached and one.name == name), None)
+        if to is None:
+            self._audit("control.given", identity, actor, "denied", f"{name[:64]} is not in the session")
+            raise Missing("control.nobody", f"{safe_text(name, 64)} is not in that session.")
+        refusal = actor.session.control.refusal_to_give(me, to)
+        actor.post(e.ControlGiven(self._clock.monotonic(), me.id, to.id))
+        self._unless(refusal)
+        return f"{to.name} has the keyboard."
+
+    async def take(self, identity: Identity, prefix: str, reason: str = "") -> str:
+        """Take the keyboard: the owner takes it back, a moderator takes over and keeps the owner out."""
+        actor, me = self._mine(identity, prefix, "control.taken")
+        refusal = actor.session.control.refusal_to_take(me)
+        actor.post(e.ControlTaken(self._clock.monotonic(), me.id, reason))
+        self._unless(refusal)
+        return "You have the keyboard."
+
+    def _mine(self, identity: Identity, prefix: str, code: str) -> tuple[SessionActor, Participant]:
+        actor = self.find(identity, prefix, code)
+        if actor.session.state not in (State.RUNNING, State.PAUSED):
+            raise Conflict("session.not_running", "That session is not running.")
+        here = actor.present(identity.user_id)
+        if not here:
+            self._audit(code, identity, actor, "denied", "not in the session")
+            raise Denied("session.not_in_it", f"You are not in that session. First: join {actor.id[:12]}")
+        return actor, here[-1][0]
+
+    @staticmethod
+    def _unless(refusal: str) -> None:
+        if refusal:
+            raise Denied("control.refused", refusal)
+
+    # ------------------------------------------------------------ words
+
+    async def message(self, identity: Identity, prefix: str, text: str) -> str:
+        """Say something to everybody in a session, out of band; participants and moderators may."""
+        actor = self.find(identity, prefix, "session.message")
+        if not actor.present(identity.user_id) and not self.presides(identity, actor):
+            self._audit("session.message", identity, actor, "denied", "neither in the session nor moderator")
+            raise Denied("message.not_in_it", "Only those in a session, and its moderators, say something there.")
+        words = _words(text)
+        self._audit("session.message", identity, actor, "ok", words)
+        actor.post(e.Told(self._clock.monotonic(), f"{identity.name}: {words}"))
+        return actor.id
+
+    async def broadcast(self, identity: Identity, text: str) -> int:
+        """Say something in every session; the caller was asked by policy. Returns in how many."""
+        words = _words(text)
+        actors = self._live.actors()
+        self._auditor.record(AuditEvent("session.message", self._clock.now(), identity.name, identity.source, "all sessions", reason=words))
+        for actor in actors:
+            actor.post(e.Told(self._clock.monotonic(), f"{identity.name} to all: {words}"))
+        return len(actors)
+
+    # ------------------------------------------------------------ pause and end
+
+    async def pause(self, identity: Identity, prefix: str, reason: str = "", *, hold: bool = False) -> SessionView:
+        """Stop input of a session. The endpoint is kept alive; output goes on, or with `hold` is shown to moderators only."""
         actor = self._find(identity, prefix, "pause", "session.paused")
         if actor.session.state is State.PAUSED:
             raise Conflict("session.paused_already", f"It is paused already, by {actor.session.paused_by}.")
-        actor.post(e.PauseRequested(self._clock.monotonic(), identity.name, reason))
+        actor.post(e.PauseRequested(self._clock.monotonic(), identity.name, reason, hold))
         return actor.view()
 
     async def resume(self, identity: Identity, prefix: str) -> SessionView:
@@ -67,18 +168,12 @@ class Control:
     def _sees(self, identity: Identity, actor: SessionActor) -> bool:
         if actor.record.user_id == identity.user_id or any(person.user_id == identity.user_id for person in actor.session.people.values()):
             return True
-        return any(
-            self._policies.decide(identity, action, actor.grant.endpoint, session=actor.facts(identity)).allowed
-            for action in ("list", "join", "end", "pause")
-        )
+        return any(verdict(self._policies, identity, action, actor).allowed for action in ("list", "join", "end", "pause"))
 
     def _find(self, identity: Identity, prefix: str, action: str, code: str) -> SessionActor:
-        actor = self._live.find(prefix)
-        if not self._sees(identity, actor):
-            self._audit(code, identity, actor, "denied", "not visible")
-            raise Missing("session.unknown", f"No live session starts with {prefix[:40]!a}. `sessions` lists those you may see.")
+        actor = self.find(identity, prefix, code)
         own = actor.record.user_id == identity.user_id and action == "end"
-        decision = self._policies.decide(identity, action, actor.grant.endpoint, session=actor.facts(identity))
+        decision = verdict(self._policies, identity, action, actor)
         if not own and decision.verdict is not Verdict.ALLOW:
             self._audit(code, identity, actor, "denied", decision.reason)
             raise Denied(f"access.{decision.verdict.value}", f"{action}: {decision.reason}", decision.rule)
@@ -88,3 +183,12 @@ class Control:
         self._auditor.record(
             AuditEvent(code, self._clock.now(), identity.name, identity.source, actor.record.endpoint, actor.id, result, reason)
         )
+
+
+def _words(text: str) -> str:
+    words = safe_text(" ".join(text.split()), LONGEST_MESSAGE + 1)
+    if not words:
+        raise Invalid("message.empty", "Say something: message ID TEXT")
+    if len(words) > LONGEST_MESSAGE:
+        raise Invalid("message.too_long", f"A message may have {LONGEST_MESSAGE} characters.")
+    return words

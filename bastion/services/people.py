@@ -129,6 +129,8 @@ class People:
         self._clock = clock
         self._new_id = new_id
         self._roles = roles
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each change of an account, so that what lives is looked at again."""
 
     async def all(self) -> Sequence[User]:
         """Return every account, by name."""
@@ -242,3 +244,4 @@ class People:
         actor, source = (by.name, by.source) if by else ("system", "")
         event = AuditEvent(code, self._clock.now(), actor=actor, source=source, subject=user.name, reason=reason, data=data)
         self._auditor.record(event)
+        self.changed()

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from bastion.core.errors import BastionError
 from bastion.core.keys import Key, KeyDecoder
 from bastion.core.recording import view
 from bastion.core.recording.find import Finder
@@ -194,7 +195,7 @@ class Player:
         key = (columns, duration)
         if self._timeline is None or (key != self._timeline[0] and (columns != self._timeline[0][0] or now >= self._timeline[1])):
             index = self._stage.index
-            made = view.timeline(columns, duration, index.places.activity(duration, columns), index.entries)
+            made = view.timeline(columns, duration, index.activity(columns), index.entries)
             self._timeline = (key, now + 1.0, made)
         return self._timeline[2]
 
@@ -359,7 +360,10 @@ class Player:
             if not future.done():
                 continue
             del self._jobs[name]
-            if future.result():
+            error = future.exception()
+            if isinstance(error, BastionError):  # a part of the file that cannot be read: the rest still plays
+                self._say(error.public)
+            elif future.result():
                 self._start(name, job)
             elif name == "find":
                 self._show_found()
@@ -369,8 +373,7 @@ class Player:
         await asyncio.gather(*running, return_exceptions=True)
 
     def _index_more(self) -> bool:
-        self._stage.index.step()
-        return not self._stage.index.complete
+        return self._stage.index.step()
 
     def _find(self) -> None:
         if not self._needle:
@@ -395,7 +398,7 @@ class Player:
 
     def _show_found(self) -> None:
         if self._found is None:
-            self._say(f"'{self._needle}' does not come any more")
+            self._say(f"'{self._needle}' does not come any more (Home, then n: from the start)")
         else:
             self._seek(self._found)
             self._say(f"found '{self._needle}' (n: next)")

@@ -35,6 +35,7 @@ STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
 SYNC_SECONDS: Final = 1.0
 """A power cut may take this much and the time of one tick (SECURITY: at most 2 s)."""
+_THREADS: Final = 8  # a disk takes many syncs at once in about the time of one
 _SIDES: Final = 256  # side entries that wait for the tick; a disk that slow loses the oldest of them
 LOW_WATER_BYTES: Final = 1 << 30
 LOW_WATER_SHARE: Final = 0.05
@@ -146,6 +147,7 @@ class Recording:
         else:
             if self._seal is not None:
                 self._report("recording.sealed", "ok", None, digest=self._seal.digest, bytes=self._writer.length)
+            self._recorder.complete(self._subject.session)
 
     def sync(self, now: float) -> OSError | None:
         """Make it durable, seal it and write its side files; called in the recorder's thread. Returns what went wrong."""
@@ -237,6 +239,7 @@ class Recorder:
         report: Report,
         signer: Signer | None = None,
         *,
+        closed: Callable[[str], None] | None = None,
         low_water_bytes: int = LOW_WATER_BYTES,
         low_water_share: float = LOW_WATER_SHARE,
     ) -> None:
@@ -244,6 +247,7 @@ class Recorder:
         self._clock = clock
         self._emit = report
         self._signer = signer
+        self._closed = closed
         if signer is not None:
             self_test(signer)
         self._low_water = (low_water_bytes, low_water_share)
@@ -339,9 +343,12 @@ class Recorder:
         if not wanted:
             return
         now = self._clock.monotonic()
-        for recording, error in zip(wanted, await asyncio.to_thread(_sync_all, wanted, now), strict=True):
-            if error is not None:
-                recording.sync_failed(error)
+        shares = [wanted[share::_THREADS] for share in range(min(_THREADS, len(wanted)))]
+        results = await asyncio.gather(*(asyncio.to_thread(_sync_all, share, now) for share in shares))
+        for share, errors in zip(shares, results, strict=True):
+            for recording, error in zip(share, errors, strict=True):
+                if error is not None:
+                    recording.sync_failed(error)
 
     def stop(self) -> None:
         """End `run` after a last sync."""
@@ -350,6 +357,11 @@ class Recorder:
     def append_side(self, session_id: str, name: str, data: bytes) -> None:
         """Append to a recording's side file; called in a thread."""
         self._recordings.append_side(session_id, name, data)
+
+    def complete(self, session_id: str) -> None:
+        """Tell whoever wants to know (`closed`) that a recording is complete: it may be indexed, packed, moved."""
+        if self._closed is not None:
+            self._closed(session_id)
 
     def forget(self, recording: Recording) -> None:
         """Stop syncing a recording; it closes itself durably."""

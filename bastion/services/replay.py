@@ -10,19 +10,22 @@ import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from bastion.core.errors import Invalid
+from bastion.core.errors import Invalid, Unavailable
 from bastion.core.recording.convert import to_v2
 from bastion.core.recording.reader import V2, V3, read
 from bastion.core.recording.transcript import transcript
 from bastion.core.terminal.caps import Caps
 from bastion.services.indexing import Index
 from bastion.services.player import Player
+from bastion.services.sealing import verify
 from bastion.services.stage import Stage
 from bastion.services.tape import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from bastion.core.audit.checkpoint import Verifier
+    from bastion.core.recording.seal import Verdict
     from bastion.services.console import Console
     from bastion.services.ports import Clock, Recordings
 
@@ -32,9 +35,16 @@ _LINES: Final = 500  # of a converted cast or a transcript, made in one go besid
 class Replay:
     """The auditor's door to recordings."""
 
-    def __init__(self, recordings: Recordings, clock: Clock) -> None:
+    def __init__(self, recordings: Recordings, clock: Clock, verifier: Verifier | None = None) -> None:
         self._recordings = recordings
         self._clock = clock
+        self._verifier = verifier
+
+    async def verify(self, session_id: str) -> Verdict:
+        """Check a recording against its seals. `Missing`; `Unavailable` where nothing is sealed."""
+        if self._verifier is None:
+            raise Unavailable("verify.no_key", "Recordings are not sealed here.")
+        return await verify(self._recordings, session_id, self._verifier)
 
     async def cast(self, session_id: str, console: Console, *, version: int = V3) -> None:
         """Send the cast, v3 as it was recorded or converted to v2. `Missing`, `Corrupt`; `Invalid` on a terminal."""

@@ -104,7 +104,7 @@ class Stage:
             self.typed = (event.by, ((before if by == event.by else "") + event.data)[-_TYPED:])
 
     async def _catch_up(self) -> None:
-        while self.screen.backlog or self.screen.stream.busy:
+        while self.screen.backlog:
             self.screen.advance()
             await asyncio.sleep(0)  # a slice takes 1 to 3 ms: let the sessions have their turn
         self.screen.catch_up()  # a resize may wait behind the last byte

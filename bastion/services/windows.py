@@ -296,9 +296,6 @@ class Windows:
             self._failed = failed
         elif failed is not None and text:
             self._last_words.append(text)
-        seat = window.console.seat
-        if failed is None and seat is not None and seat.out.done() and seat.out.result()[0] == "session.detached":
-            self._last_words.append(seat.out.result()[1])
         menu = self._windows.get(MENU)
         if menu is not None:
             menu.console.lose()

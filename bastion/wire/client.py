@@ -71,6 +71,10 @@ class ClientConnection(GuardedConnection, SSHClientConnection):
         return channel, session  # type: ignore[return-value]
 
 
+class ConnectTimeout(TimeoutError):
+    """No connection came about in time."""
+
+
 async def connect(
     host: str,
     port: int,
@@ -78,14 +82,15 @@ async def connect(
     options: SSHClientConnectionOptions,
     *,
     timeout: float,  # noqa: ASYNC109  one limit for connecting and logging in together
+    connect_timeout: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_event: OnEvent = ignore,
     sock: socket.socket | None = None,
 ) -> ClientConnection:
-    """Connect and log in, within `timeout` seconds in all.
+    """Connect and log in, within `timeout` seconds in all, of which `connect_timeout` may pass until the other side is reached.
 
     `options` come from `client_options` and may be shared. With `sock`, a connected socket is used
-    in place of a new one. Raises TimeoutError, OSError or asyncssh.Error; nothing is left open then.
+    in place of a new one. Raises ConnectTimeout, TimeoutError, OSError or asyncssh.Error; nothing is left open then.
     """
     loop = asyncio.get_running_loop()
     own = copy.copy(options)
@@ -105,7 +110,11 @@ async def connect(
             if sock is not None:
                 _, connection = await loop.create_connection(make, sock=sock)
             else:
-                _, connection = await loop.create_connection(make, host, port)
+                try:
+                    async with asyncio.timeout(connect_timeout):
+                        _, connection = await loop.create_connection(make, host, port)
+                except TimeoutError as error:
+                    raise ConnectTimeout from error
             connection.set_extra_info(host=host, port=port)
             await waiter
     except BaseException:
@@ -116,4 +125,4 @@ async def connect(
     return connection
 
 
-__all__ = ["ClientConnection", "connect"]
+__all__ = ["ClientConnection", "ConnectTimeout", "connect"]

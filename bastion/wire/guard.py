@@ -43,6 +43,9 @@ _LOG: Final = logging.getLogger("bastion.wire")
 
 _IDLE_TYPES: Final = frozenset({MSG_IGNORE, MSG_DEBUG, MSG_UNIMPLEMENTED, MSG_USERAUTH_REQUEST})
 _ANSWERED_GLOBALS: Final = frozenset({b"keepalive@openssh.com", b"hostkeys-00@openssh.com", b"hostkeys-prove-00@openssh.com"})
+_SMALL: Final = 1024
+_LARGE: Final = 64 * 1024
+"""Reads up to the one size belong to somebody's typing; from the other on they are large enough."""
 _NO_MORE_SESSIONS: Final = b"no-more-sessions@openssh.com"
 
 
@@ -107,6 +110,8 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
             else:
                 self._inpbuf = data
             self._recv_data()
+            if _SMALL < len(data) < _LARGE:
+                self.rest_in_flood(len(data))
         else:
             size = len(data)
             self.quick_ack()

@@ -48,6 +48,12 @@ class Proof:
     """For `publickey`: the public key or certificate in SSH's wire form, whose signature was verified."""
 
 
+def _signed_with(signature: bytes) -> bytes:
+    """Return the algorithm that a signature in SSH's wire form names; b"" for what is none."""
+    size = int.from_bytes(signature[:4], "big")
+    return signature[4 : 4 + size] if size <= len(signature) - 4 else b""
+
+
 class ServerConnection(GuardedConnection, SSHServerConnection):
     """One client. `owner` hooks: asyncssh's SSHServer, plus optional `factor_accepted(proof) -> bool`.
 
@@ -158,7 +164,12 @@ class ServerConnection(GuardedConnection, SSHServerConnection):
         self.wire_log.error("login hook %s failed", hook, exc_info=fault)
 
     async def validate_public_key(self, username: str, key_data: bytes, msg: bytes, signature: bytes) -> bool:
-        """A key, offered (no `msg`) or used. Only a verified signature makes it a candidate proof."""
+        """A key, offered (no `msg`) or used. Only a verified signature makes it a candidate proof.
+
+        asyncssh announces which signatures it takes, and then takes every one it knows, SHA-1 included.
+        """
+        if msg and _signed_with(signature) not in self._sig_algs:
+            return False
         try:
             valid = await super().validate_public_key(username, key_data, msg, signature) is True
         except Exception as fault:

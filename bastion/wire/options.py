@@ -29,6 +29,8 @@ SIGNATURES: Final = (
     "ssh-ed25519",
     "sk-ssh-ed25519@openssh.com",
     "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
     "sk-ecdsa-sha2-nistp256@openssh.com",
     "rsa-sha2-512",
     "rsa-sha2-256",
@@ -126,7 +128,7 @@ def client_options(
             "kex_algs": list(KEX),
             "encryption_algs": list(CIPHERS_OUT),
             "mac_algs": list(MACS),
-            "signature_algs": [*SIGNATURES, "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"],
+            "signature_algs": list(SIGNATURES),
             "server_host_key_algs": list(HOST_KEYS_OUT),
         }
     )

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 _TAG: Final = 16
 _CHECK_EVERY: Final = 32
 """Packets between two looks at the clock. A packet costs 5 to 100 us."""
+_FLOOD_BYTES: Final = 32 * 1024
+_FLOOD_SECONDS: Final = 0.004
+"""What arrives faster than this much in this time (8 MB/s) is a flood, and taken in larger pieces."""
+_REST: Final = 0.001
+"""How long a flood gathers in the kernel between two reads: a piece then is 50 packets of a PTY and not one or two,
+which halves the processor time for each byte and gives the neighbours their turn."""
 _USEFUL_KEPT: Final = 10_000
 """Credit for idle messages that a connection can save up."""
 
@@ -39,6 +45,8 @@ class ReceivePath(SSHConnection):
     _parsing = False
     _heard = 0.0
     _waiting_turn = False
+    _flood_start = 0.0
+    _flood_bytes = 0
     _with_data: list[Callable[[], None]] | None = None
 
     def deliver_after_parse(self, deliver: Callable[[], None]) -> bool:
@@ -147,6 +155,17 @@ class ReceivePath(SSHConnection):
             self._waiting_turn = True
             self._transport.pause_reading()
             self._loop.call_soon(self._go_on)
+
+    def rest_in_flood(self, size: int) -> None:
+        """Take note of a read; during a flood the next one waits a moment. Keystrokes and their echo never do."""
+        if self._heard - self._flood_start > _FLOOD_SECONDS:
+            self._flood_start, self._flood_bytes = self._heard, 0
+        self._flood_bytes += size
+        if self._flood_bytes >= _FLOOD_BYTES and not self._waiting_turn and self._transport is not None:
+            self._flood_start, self._flood_bytes = self._heard, _FLOOD_BYTES
+            self._waiting_turn = True
+            self._transport.pause_reading()
+            self._loop.call_later(_REST, self._go_on)
 
     def _go_on(self) -> None:
         self._waiting_turn = False

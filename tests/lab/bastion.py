@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,13 @@ class Bastion:
         if check and done.returncode:
             raise AssertionError(f"bastion {' '.join(args)} -> {done.returncode}\n{done.stdout.decode()}\n{done.stderr.decode()}")
         return done
+
+    def copy(self, folder: Path, *, env: dict[str, str] | None = None) -> Bastion:
+        """Return another bastion with a copy of this home and the same people; this one must not run."""
+        made = Bastion(folder, env=env)
+        shutil.copytree(self.home, made.home)
+        made.keys = self.keys
+        return made
 
     def init(self, admin: str = "root1") -> Bastion:
         """Make the home with an admin."""
@@ -99,6 +107,18 @@ class Bastion:
             "endpoint", "add", name, f"127.0.0.1:{sshd.port}", "--login", sshd.user, "--key", str(sshd.key),
             "--host-key", str(sshd.host_key_public), *more,
         )  # fmt: skip
+
+    def admit_user(self, name: str, role: str) -> None:
+        """Add a person to the running bastion, over ssh as an admin would; quicker than a start of the host's program."""
+        done = self.ssh("root1", f"user add {name} --key - --role {role}", input=self.key_of(name).with_suffix(".pub").read_bytes())
+        assert done.returncode == 0, done.stderr.decode()
+
+    def admit_endpoint(self, name: str, port: int, login: str, key: Path, host_key: Path, more: str = "") -> None:
+        """Add an endpoint on this machine to the running bastion, over ssh as an admin would."""
+        public = host_key.read_text().strip()
+        line = f"endpoint add {name} 127.0.0.1:{port} --login {login} --key - --host-key '{public}' {more}"
+        done = self.ssh("root1", line, input=key.read_bytes())
+        assert done.returncode == 0, done.stderr.decode()
 
     # ------------------------------------------------------------ stock clients
 

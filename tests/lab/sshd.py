@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 CONFIG = """
+{more}
 Port {port}
 ListenAddress 127.0.0.1
 HostKey {folder}/host_ed25519
@@ -28,7 +30,6 @@ Subsystem sftp internal-sftp
 MaxStartups 300:30:400
 MaxSessions 100
 AllowTcpForwarding yes
-{more}
 """
 
 
@@ -39,10 +40,12 @@ def keygen(path: Path, kind: str = "ed25519", *more: str) -> Path:
 
 
 def free_port() -> int:
-    """Return a port nobody listens on now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """Return a port nobody listens on now, below those that the kernel gives to connections: it stays free."""
+    while True:
+        port = random.SystemRandom().randrange(10_240, 32_000)
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 class Sshd:

@@ -19,7 +19,7 @@ class Tmux:
         self.env = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", **(env or {})}
         self.env.pop("TMUX", None)
         config = folder / "tmux.conf"
-        config.write_text("set -g default-terminal xterm-256color\nset -g remain-on-exit on\nset -g status off\nset -g escape-time 0\n")
+        config.write_text("set -g default-terminal xterm-256color\nset -g remain-on-exit on\nset -g remain-on-exit-format ''\nset -g status off\nset -g escape-time 0\n")
         self._run("-f", str(config), "new-session", "-d", "-x", str(columns), "-y", str(lines), shlex.join(command))
 
     def _run(self, *args: str) -> str:
@@ -54,6 +54,10 @@ class Tmux:
         """Give the window another size."""
         self._run("set-option", "-w", "window-size", "manual")
         self._run("resize-window", "-x", str(columns), "-y", str(lines))
+
+    def flags(self, *names: str) -> str:
+        """Return what tmux knows of the pane: `alternate_on`, `mouse_any_flag`, `cursor_x`..."""
+        return self._run("display-message", "-p", " ".join(f"#{{{name}}}" for name in names)).strip()
 
     @property
     def pid(self) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +21,14 @@ from bastion.core.recording.keyframes import FILE as KEYFRAMES
 from bastion.core.recording.reader import read
 from bastion.core.terminal import Terminal
 from bastion.core.values import Size
-from bastion.services.indexing import Index
+from bastion.services.indexing import Index, build
 from bastion.services.recorder import Recorder, Subject
 from bastion.services.sealing import verify
 
 if TYPE_CHECKING:
     from bastion.core.audit.event import AuditEvent
 
+FUZZ = int(os.environ.get("BASTION_FUZZ", "1"))
 ALICE = Subject("S1", "alice", "web01", "deploy", Size(80, 24))
 
 
@@ -263,4 +267,85 @@ async def test_keyframes_and_the_track_are_written_beside_the_session(
                 if frame is None or event.offset >= frame.offset:
                     fresh.feed(event.data.encode())
         assert fresh.snapshot() == whole.snapshot()
+    index.close()
+
+
+async def test_a_finished_recording_is_told_and_can_be_indexed_elsewhere(
+    folder: RecordingFolder, clock: HandClock, audited: list[AuditEvent], key: Ed25519Signer
+) -> None:
+    told: list[str] = []
+    recorder = Recorder(folder, clock, audited.append, key, closed=told.append, low_water_bytes=0, low_water_share=0.0)
+    await record_a_minute(recorder, clock)
+    assert told == ["S1"]
+    assert build(folder, "S1") == 6
+    assert cast_of(folder).with_name(KEYFRAMES).exists()
+    assert build(folder, "S1") == 6
+    assert (await verify(folder, "S1", key)).sound
+
+
+LIVE = """
+import asyncio, os, random, sys, time
+from pathlib import Path
+from bastion.backends.recordings import RecordingFolder
+from bastion.backends.vault.signer import Ed25519Signer
+from bastion.core.access.decision import Terms
+from bastion.core.recording import seal
+from bastion.core.terminal import Terminal
+from bastion.core.values import Size
+from bastion.services.recorder import Recorder, Subject
+
+class Clock:
+    now = staticmethod(time.time)
+    at = 0.0
+    def monotonic(self):
+        Clock.at += 0.4  # a fast clock: seals and keyframes come often
+        return Clock.at
+
+async def main():
+    chance = random.Random(int(sys.argv[3]))
+    recorder = Recorder(
+        RecordingFolder(sys.argv[1]), Clock(), lambda _: None, Ed25519Signer.create(Path(sys.argv[2])), low_water_bytes=0, low_water_share=0.0
+    )
+    recording = await recorder.open(Subject("S1", "alice", "web01", "root", Size(80, 24)), Terms())
+    screen = Terminal(80, 24)
+    for n in range(100_000):
+        data = b"%d \\xe2\\x82\\xac\\r\\n" % n * chance.choice((1, 5, 50))
+        recording.output(data, recorder._clock.monotonic())
+        screen.feed(data)
+        os.write(1, data)
+        if recording.keyframe_due:
+            recording.keyframe(Size(80, 24), screen.dump() + screen.pending)
+        if n % 3 == 0:
+            await recorder.sync()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("seed", range(5 * FUZZ))
+async def test_a_kill_at_any_moment_leaves_a_recording_that_is_closed_and_proven(
+    folder: RecordingFolder, recorder: Recorder, key: Ed25519Signer, tmp_path: Path, seed: int
+) -> None:
+    enough = random.Random(seed).choice((1, 3_000, 30_000, 100_000))
+    command = [sys.executable, "-c", LIVE, folder.root, str(tmp_path / "seal.key"), str(seed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        shown = b""
+        while len(shown) < enough:
+            shown += os.read(process.stdout.fileno(), 65_536)
+        process.kill()
+        shown += process.stdout.read()
+    assert await recorder.recover() == ["S1"]
+    verdict = await verify(folder, "S1", key)
+    assert (verdict.finding, verdict.ended) == ("", True)
+    head, events, reader = read(folder.chunks("S1"))
+    recorded = "".join(event.data for event in events if event.code == "o").encode()
+    assert recorded.startswith(shown)
+    assert reader.notes == []
+    index = Index(folder, "S1", head)
+    while not index.complete:
+        index.step()
+    last = index.keyframe(index.duration)
+    if len(shown) > 20_000:
+        assert last is not None
     index.close()

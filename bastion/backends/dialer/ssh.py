@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import socket
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import asyncssh
@@ -14,12 +18,14 @@ from bastion.core.errors import Unavailable
 from bastion.core.text import safe_text
 from bastion.core.values import Size
 from bastion.services.ports import ChannelRequest, EndpointChannel, EndpointEvents, Secret
-from bastion.wire.client import ClientConnection, connect
+from bastion.wire.client import ClientConnection, ConnectTimeout, connect
 from bastion.wire.limits import TerminalSize
 from bastion.wire.options import client_options
 from bastion.wire.sessions import ClientSession, Exit
 
-TIMEOUT: Final = 20.0
+CONNECT_SECONDS: Final = 10.0
+LOGIN_SECONDS: Final = 20.0
+CERTIFICATE_MINUTES: Final = 5  # long enough for a slow login, too short to be worth stealing
 SCANNED: Final = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
 
 
@@ -141,7 +147,32 @@ class _Channel:
 
 
 class SshDialer:
-    """Dials SSH endpoints."""
+    """Dials SSH endpoints. `user_ca` is the file of the key that signs certificates for logins of method "ca"."""
+
+    def __init__(self, user_ca: Path, connect_timeout: float = CONNECT_SECONDS, login_timeout: float = LOGIN_SECONDS) -> None:
+        self._user_ca = user_ca
+        self._connect_timeout = connect_timeout
+        self._login_timeout = login_timeout
+
+    def _certified(self, grant: Grant) -> Any:
+        """Make a key for this one connection and a certificate that is good for minutes (OpenSSH PROTOCOL.certkeys)."""
+        try:
+            authority = asyncssh.read_private_key(self._user_ca)
+        except (OSError, asyncssh.KeyImportError) as error:
+            raise Unavailable("endpoint.credential", "The bastion's user CA cannot be read.", str(error)) from error
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        certificate = authority.generate_user_certificate(
+            key,
+            key_id=f"{grant.identity.name} through the bastion to {grant.endpoint.name}",
+            principals=[grant.login.name],
+            valid_after="-1m",  # clocks differ a little
+            valid_before=f"+{CERTIFICATE_MINUTES}m",
+            permit_x11_forwarding=False,
+            permit_agent_forwarding=False,
+            permit_port_forwarding=False,
+            permit_user_rc=False,
+        )
+        return (key, certificate)
 
     async def dial(
         self,
@@ -159,18 +190,25 @@ class SshDialer:
             )
         far = _Far()
         options = await self._options(grant, far, unlock)
-        connection = await _connected(endpoint, far, options)
+        until = asyncio.get_running_loop().time() + self._login_timeout
+        connection = await self._connected(endpoint, far, options)
         far.password = None
         relay = _Relay(events)
         try:
-            await connection.start_session(
-                lambda: relay,
-                command=request.command.decode("utf-8", "surrogateescape") if request.command is not None else None,
-                subsystem=request.subsystem or None,
-                term=request.term or None,
-                size=TerminalSize(*request.size),
-                env={key.encode(): value.encode() for key, value in request.environment},
-            )
+            async with asyncio.timeout_at(until):
+                await connection.start_session(
+                    lambda: relay,
+                    command=request.command.decode("utf-8", "surrogateescape") if request.command is not None else None,
+                    subsystem=request.subsystem or None,
+                    term=request.term or None,
+                    size=TerminalSize(*request.size),
+                    env={key.encode(): value.encode() for key, value in request.environment},
+                )
+        except TimeoutError as error:
+            connection.abort()
+            raise Unavailable(
+                "endpoint.timeout", f"{endpoint.name} let us in, but opened no session within {self._login_timeout:g} s."
+            ) from error
         except (asyncssh.Error, OSError) as error:
             connection.abort()
             raise Unavailable("endpoint.refused", f"{endpoint.name} opened no session: {safe_text(str(error))[:200]}.") from error
@@ -183,7 +221,7 @@ class SshDialer:
     async def _options(self, grant: Grant, far: _Far, unlock: Callable[[], Awaitable[Secret | None]]) -> Any:
         endpoint, login = grant.endpoint, grant.login
         secret = await unlock()
-        keys: list[asyncssh.SSHKey] = []
+        keys: list[Any] = [self._certified(grant)] if login.method == "ca" else []
         password = None
         if secret is not None:
             if login.method == "key":
@@ -196,13 +234,36 @@ class SshDialer:
                 far.password = password
         pinned = [asyncssh.import_public_key(key.public) for key in endpoint.host_keys]
         options = client_options(
-            login.name, known_hosts=(pinned, [], []), client_keys=keys, password=password, legacy=endpoint.legacy, login_timeout=TIMEOUT
+            login.name, known_hosts=(pinned, [], []), client_keys=keys, password=password, legacy=endpoint.legacy, login_timeout=self._login_timeout
         )
         wanted = {algorithm for key in pinned for algorithm in key.sig_algorithms}
         options.server_host_key_algs = [name for name in options.server_host_key_algs if _encoded(name) in wanted] or list(
             options.server_host_key_algs
         )
         return options
+
+    async def _connected(self, endpoint: Endpoint, far: _Far, options: Any) -> ClientConnection:
+        name = f"{endpoint.name} ({endpoint.address})"
+        try:
+            return await connect(
+                endpoint.host, endpoint.port, lambda: far, options, timeout=self._login_timeout, connect_timeout=self._connect_timeout
+            )
+        except ConnectTimeout as error:
+            raise Unavailable("endpoint.timeout", f"{name} cannot be reached: no answer within {self._connect_timeout:g} s.") from error
+        except TimeoutError as error:
+            raise Unavailable("endpoint.timeout", f"{name} did not let us in within {self._login_timeout:g} s.") from error
+        except asyncssh.HostKeyNotVerifiable as error:
+            raise _untrusted(endpoint, far) from error
+        except asyncssh.PermissionDenied as error:
+            raise Unavailable(
+                "endpoint.auth_failed", f"{name} refused the stored credential of its login. An admin can replace it.", str(error)
+            ) from error
+        except asyncssh.KeyExchangeFailed as error:
+            raise Unavailable(
+                "endpoint.algorithms", f"{name} offers only algorithms that are no longer safe: {safe_text(str(error))[:200]}", str(error)
+            ) from error
+        except (asyncssh.Error, OSError, ValueError) as error:
+            raise Unavailable("endpoint.unreachable", f"{name} cannot be reached: {_reason(error)}.", str(error)) from error
 
     async def scan(self, host: str, port: int, timeout: float) -> Sequence[HostKey]:
         """Return the host keys a machine presents, one of each kind; `Unavailable` when it presents none."""
@@ -234,26 +295,6 @@ def _encoded(name: object) -> bytes:
     return name if isinstance(name, bytes) else str(name).encode()
 
 
-async def _connected(endpoint: Endpoint, far: _Far, options: Any) -> ClientConnection:
-    name = f"{endpoint.name} ({endpoint.address})"
-    try:
-        return await connect(endpoint.host, endpoint.port, lambda: far, options, timeout=TIMEOUT)
-    except TimeoutError as error:
-        raise Unavailable("endpoint.timeout", f"{name} did not answer within {TIMEOUT:g} s.") from error
-    except asyncssh.HostKeyNotVerifiable as error:
-        raise _untrusted(endpoint, far) from error
-    except asyncssh.PermissionDenied as error:
-        raise Unavailable(
-            "endpoint.auth_failed", f"{name} refused the stored credential of its login. An admin can replace it.", str(error)
-        ) from error
-    except asyncssh.KeyExchangeFailed as error:
-        raise Unavailable(
-            "endpoint.algorithms", f"{name} offers only algorithms that are no longer safe: {safe_text(str(error))[:200]}", str(error)
-        ) from error
-    except (asyncssh.Error, OSError, ValueError) as error:
-        raise Unavailable("endpoint.unreachable", f"{name} cannot be reached: {_reason(error)}.", str(error)) from error
-
-
 def _untrusted(endpoint: Endpoint, far: _Far) -> Unavailable:
     key = far.presented
     if key is None:
@@ -271,6 +312,11 @@ def _untrusted(endpoint: Endpoint, far: _Far) -> Unavailable:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return str(error.strerror).lower()
-    return safe_text(str(error))[:200] or type(error).__name__
+    """Return the system's words; asyncio's own ("Connect call failed", "Multiple exceptions") hide the cause."""
+    if isinstance(error, OSError):
+        number = error.errno or int((re.findall(r"\[Errno (\d+)\]", str(error)) or ["0"])[-1])
+        if isinstance(error, socket.gaierror) and error.strerror:
+            return str(error.strerror).lower()
+        if number > 0:
+            return os.strerror(number).lower()
+    return safe_text(str(error))[:200].rstrip(".") or type(error).__name__

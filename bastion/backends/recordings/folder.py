@@ -5,9 +5,6 @@ crash finds what was cut off without walking years of folders. A live cast is lo
 it alone.
 """
 
-# What is done here is done with descriptors of folders, which pathlib has no words for.
-# ruff: noqa: PTH100, PTH103, PTH118, PTH208
-
 from __future__ import annotations
 
 import errno
@@ -48,20 +45,26 @@ class RecordingFolder:
         os.makedirs(self.root, mode=0o700, exist_ok=True)
 
     def create(self, session_id: str, header: Mapping[str, object], started_at: float, at: float) -> CastWriter:
-        """Open a new cast, its folder durable. `OSError` when it cannot be made (EEXIST: that id has one)."""
+        """Open a new cast. `OSError` when it cannot be made (EEXIST: that id has one).
+
+        Nothing waits for the disk here, where a person waits to be connected: the first `sync` makes the folders
+        and the note in `.open` durable together with the cast.
+        """
         parts = [*datetime.fromtimestamp(started_at, UTC).strftime("%Y/%m/%d").split("/"), _checked(session_id)]
         with safe.folder(self.root, [_OPEN], create=True) as unfinished:
-            safe.write_whole(unfinished, session_id, "/".join(parts).encode())
+            note = safe.opened(unfinished, session_id, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            try:
+                os.write(note, "/".join(parts).encode())
+            finally:
+                os.close(note)
         with safe.folder(self.root, parts, create=True) as directory:
             descriptor = safe.opened(directory, CAST, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                writer = CastWriter(descriptor, header, at, partial(self._finish, session_id, parts))
-                os.fdatasync(descriptor)
+                writer = CastWriter(descriptor, header, at, partial(self._finish, session_id, parts), partial(self._sync_folders, parts))
             except OSError:
                 os.close(descriptor)
                 raise
-            os.fsync(directory)
         return writer
 
     def path(self, session_id: str) -> str | None:
@@ -122,7 +125,7 @@ class RecordingFolder:
 
     def close_interrupted(self, session_id: str, then: Callable[[], None] | None = None) -> None:
         """Cut an unfinished cast after its last whole line, mark it interrupted, call `then` and close it."""
-        parts = self._unfinished_parts(session_id)
+        parts = self._find(session_id)
         if parts is not None:
             with suppress(FileNotFoundError):
                 with safe.folder(self.root, parts) as directory:
@@ -195,6 +198,10 @@ class RecordingFolder:
         with safe.folder(self.root, parts) as directory:
             self._write_meta(directory, state, length, status)
         self._forget_unfinished(session_id)
+
+    def _sync_folders(self, parts: Sequence[str]) -> None:
+        safe.sync_folders(self.root, parts)
+        safe.sync_folders(self.root, [_OPEN])
 
     def _write_meta(self, directory: int, state: str, length: int, status: int | None) -> None:
         fields = {"format": FORMAT, "state": state, "bytes": length, "status": status}

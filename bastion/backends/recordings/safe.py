@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,22 +17,26 @@ _FILE: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not h
 
 @contextmanager
 def folder(root: str, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
-    """Give an open descriptor of ROOT/PARTS. `create` makes what is missing, each entry made durable."""
+    """Give an open descriptor of ROOT/PARTS. `create` makes what is missing."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in parts:
             if create:
-                try:
+                with suppress(FileExistsError):
                     os.mkdir(part, 0o700, dir_fd=descriptor)
-                    os.fsync(descriptor)
-                except FileExistsError:
-                    pass
             inner = os.open(part, _DIRECTORY, dir_fd=descriptor)
             os.close(descriptor)
             descriptor = inner
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def sync_folders(root: str, parts: Sequence[str]) -> None:
+    """Make the entries of ROOT and of every folder on the way to ROOT/PARTS durable."""
+    for depth in range(len(parts) + 1):
+        with folder(root, parts[:depth]) as descriptor:
+            os.fsync(descriptor)
 
 
 def opened(directory: int, name: str, flags: int) -> int:

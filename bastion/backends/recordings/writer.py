@@ -23,7 +23,7 @@ class CastWriter:
     The caller may go on after an error (best-effort recording): what failed is missing, nothing else.
     """
 
-    __slots__ = ("_descriptor", "_encoder", "_finish", "_status", "changed", "length")
+    __slots__ = ("_descriptor", "_encoder", "_finish", "_settle", "_status", "changed", "length")
 
     def __init__(
         self,
@@ -31,11 +31,16 @@ class CastWriter:
         header: Mapping[str, object],
         at: float,
         finish: Callable[[str, int, int | None], None],
+        settle: Callable[[], None],
     ) -> None:
-        """Write the header. `finish(state, length, status)` is called once, when the cast is complete."""
+        """Write the header. `finish(state, length, status)` is called once, when the cast is complete.
+
+        `settle` makes the folders it lies in durable; the first `sync` calls it.
+        """
         self._descriptor = descriptor
         self._encoder = CastEncoder(at)
         self._finish = finish
+        self._settle: Callable[[], None] | None = settle
         self._status: int | None = None
         self.length = 0
         self.changed = False
@@ -64,7 +69,7 @@ class CastWriter:
         line = encoder.output(data, at)
         try:
             if os.write(self._descriptor, line) != len(line):
-                raise OSError(errno.ENOSPC, _FULL)  # noqa: TRY301 - the hot path: no call for it
+                raise OSError(errno.ENOSPC, _FULL)
         except OSError:
             self._undo(before)
             raise
@@ -91,7 +96,7 @@ class CastWriter:
         if self.changed:
             self.changed = False  # before: what comes meanwhile is the next call's
             try:
-                os.fdatasync(self._descriptor)
+                self._force()
             except OSError:
                 if self._descriptor >= 0:  # else it was closed meanwhile, which synced it
                     raise
@@ -107,18 +112,24 @@ class CastWriter:
         if self._descriptor < 0:
             return
         try:
-            os.fdatasync(self._descriptor)
+            self._force()
             self._finish(state, self.length, self._status)
         finally:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+    def _force(self) -> None:
+        os.fdatasync(self._descriptor)
+        if self._settle is not None:
+            self._settle()
+            self._settle = None
 
     def _append(self, lines: bytes, before: int) -> None:
         if not lines:
             return
         try:
             if os.write(self._descriptor, lines) != len(lines):
-                raise OSError(errno.ENOSPC, _FULL)  # noqa: TRY301 - as above
+                raise OSError(errno.ENOSPC, _FULL)
         except OSError:
             self._undo(before)
             raise

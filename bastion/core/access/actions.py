@@ -34,6 +34,7 @@ _LIST: Final = (
     Action("join", "watch a live session"),
     Action("control", "hold the keyboard of somebody else's session when it is given"),
     Action("moderate", "join as moderator: message, send people out, give and take the keyboard"),
+    Action("invite-guest", "let somebody without an account into a live session with a one-use code"),
     Action("pause", "pause and resume somebody else's session"),
     Action("end", "end somebody else's session (kill)"),
     Action("approve", "answer access requests and requests for more time"),

@@ -17,4 +17,9 @@ A recording is a folder `YYYY/MM/DD/ID/` (UTC day of the session's start):
 `meta.json`
     written when the recording ends: `{"format": 1, "state": "closed" | "interrupted" | "failed", "bytes", "status"}`.
     A folder without it is live, or was when the bastion died (`interrupted` is then written by the next start).
+
+Beside them lie side files, each described in the room that writes it: `keyframes` (screens with their place in the
+cast, see `keyframes`), `track.jsonl` (who came, went and held control, see `track`) and `seal.jsonl` (hashes of every
+stretch, chained and signed, see `seal`). The first two can be made again from the cast, but for the names of who held
+control; the seals cannot, and prove that nothing was changed.
 """

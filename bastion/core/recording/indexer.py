@@ -5,11 +5,16 @@ Never on a session's path: it works on what is written, from the beginning or fr
 
 from __future__ import annotations
 
+from typing import Final
+
 from bastion.core.recording.keyframes import Due, Keyframe
 from bastion.core.recording.reader import CastReader, Event, Header, parse_size
 from bastion.core.recording.track import MARKER, MAX_ENTRIES, Entry
 from bastion.core.terminal import Terminal
 from bastion.core.values import Size
+
+_POINT_MICROSECONDS: Final = 250_000
+_MAX_POINTS: Final = 4000  # keyframes, every 10 s, are enough for what is longer
 
 
 class Indexer:
@@ -20,6 +25,8 @@ class Indexer:
         self._by = ""
         self._due = Due()
         self.marks: list[Entry] = []
+        self.points: list[tuple[int, int]] = []
+        """(time, offset) now and then: how much happened when."""
         self.time = 0
         self.offset = 0
         """Of the next line that was not taken yet."""
@@ -49,6 +56,8 @@ class Indexer:
         return Keyframe(self.time, following.offset, size, terminal.dump() + terminal.pending, by)
 
     def _take(self, event: Event) -> None:
+        if event.time - (self.points[-1][0] if self.points else 0) >= _POINT_MICROSECONDS and len(self.points) < _MAX_POINTS:
+            self.points.append((event.time, event.offset))
         self.time = event.time
         self.offset = event.offset
         if event.code == "o":

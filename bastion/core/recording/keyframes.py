@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bastion.core.values import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 FILE: Final = "keyframes"
 EVERY_BYTES: Final = 256 * 1024
@@ -122,7 +122,7 @@ class Places:
 
     def __init__(self, places: Iterable[Place]) -> None:
         found: list[Place] = []
-        for each in places:  # a damaged file could go backwards: what does not fit is left out
+        for each in sorted(places, key=lambda place: place.offset):  # what a damaged file says may not fit: left out
             if not found or (each.time >= found[-1].time and each.offset > found[-1].offset):
                 found.append(each)
         self._places: Sequence[Place] = found
@@ -136,22 +136,29 @@ class Places:
         index = bisect_right(self._times, time)
         return list(reversed(self._places[max(0, index - 3) : index]))
 
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self._places)
+
     @property
     def last(self) -> Place | None:
         """Return the last place."""
         return self._places[-1] if self._places else None
 
-    def activity(self, duration: int, columns: int) -> list[int]:
-        """Return how many bytes of cast were written in each of `columns` equal parts of the time."""
-        parts = [0.0] * columns
-        if duration <= 0 or columns <= 0:
-            return [0] * columns
-        time, offset = 0, 0
-        for each in self._places:
-            first = min(columns - 1, time * columns // duration)
-            last = min(columns - 1, max(time, each.time - 1) * columns // duration)
-            share = (each.offset - offset) / (last - first + 1)
-            for column in range(first, last + 1):
-                parts[column] += share
-            time, offset = each.time, each.offset
-        return [int(part) for part in parts]
+
+def activity(points: Iterable[tuple[int, int]], duration: int, columns: int) -> list[int]:
+    """Return how many bytes of cast were written in each of `columns` equal parts of `duration`.
+
+    `points` are (time, offset) in order; between two of them the bytes are spread evenly.
+    """
+    parts = [0.0] * columns
+    if duration <= 0 or columns <= 0:
+        return [0] * columns
+    time, offset = 0, 0
+    for at, place_offset in points:
+        first = min(columns - 1, time * columns // duration)
+        last = min(columns - 1, max(time, at - 1) * columns // duration)
+        share = (place_offset - offset) / (last - first + 1)
+        for column in range(first, last + 1):
+            parts[column] += share
+        time, offset = at, place_offset
+    return [int(part) for part in parts]

@@ -5,8 +5,15 @@ Never reads a recording and never shows one.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
+from bastion.core.errors import Invalid
+
+_POSITION: Final = re.compile(r"(?P<plus>\+)?(?P<hours>\d{1,6})(?::(?P<minutes>\d{1,2}))?(?::(?P<seconds>\d{1,2}))?", re.ASCII)
+_DAY: Final = 86_400
+_LAST_HOUR: Final = 23
+_LAST_MINUTE: Final = 59
 SPEEDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 
@@ -49,6 +56,28 @@ class Playback:
     def _set_speed(self, speed: float, now: float) -> None:
         self.jump(self.position(now), now)
         self.speed = speed
+
+
+def parse_position(text: str, started_at: float | None = None) -> int:
+    """Return the microseconds into a recording that `text` names; `Invalid` when it names none.
+
+    `+1:20`, `+90` or `+1:02:03` count from the start. `12:30` and `12:30:05` are times of day (UTC), the first such
+    moment not before the start, which `started_at` (seconds since the epoch) tells.
+    """
+    found = _POSITION.fullmatch(text.strip())
+    if found is None or (not found["plus"] and (started_at is None or not found["minutes"])):
+        raise Invalid("replay.at", f"{text[:32]!a} is no moment of a recording: use +1:20 (from the start) or 12:30 (time of day, UTC).")
+    parts = [int(part) for part in (found["hours"], found["minutes"], found["seconds"]) if part]
+    if found["plus"]:
+        seconds = 0
+        for part in parts:
+            seconds = seconds * 60 + part
+        return seconds * 1_000_000
+    hours, minutes, seconds = (*parts, 0)[:3]
+    if hours > _LAST_HOUR or minutes > _LAST_MINUTE or seconds > _LAST_MINUTE:
+        raise Invalid("replay.at", f"{text[:32]!a} is no time of day.")
+    since_midnight = (started_at or 0.0) % _DAY
+    return int((hours * 3600 + minutes * 60 + seconds - since_midnight) % _DAY * 1e6)
 
 
 def clock_text(position: int) -> str:

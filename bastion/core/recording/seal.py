@@ -5,12 +5,12 @@ Never holds a key: signing and checking are asked of a `Signer` or `Verifier`. N
 The side file `seal.jsonl` has a line for each stretch of the cast (every 10 s in which it grew, or every MB):
 
     {"seal":{"format":1,"session":ID,"n":0,"from":0,"to":65012,"line":1,"hash":SHA-256 of these bytes in hex,
-     "lines":base64 of the first 4 bytes of each line's SHA-256,"previous":SHA-256 of the seal before ("" for the
+     "lines":base64 of each line's CRC-32 (4 bytes, big-endian),"previous":SHA-256 of the seal before ("" for the
      first),"key":name of the key,"end":false},"sig":base64 of the Ed25519 signature}
 
 Signed are the words `bastion recording seal 1`, a zero byte, and then the seal's JSON exactly as it stands in the line.
 `to` is where the stretch ends (exclusive), `line` the number of its first line (from 1). `end` is true in the last one
-only: a cast whose last seal is no end was cut off, or is still being written.
+only: a cast whose last seal is no end was cut off, or is still being written. `hash` proves, `lines` only says where.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 import orjson
 
@@ -76,7 +77,7 @@ class Sealer:
         self._hash.update(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._short += hashlib.sha256(line + b"\n").digest()[:_SHORT]
+            self._short += crc32(b"\n", crc32(line)).to_bytes(_SHORT, "big")
 
     def seal(self, *, end: bool = False) -> bytes:
         """Return the line that seals what was taken since the last one."""
@@ -278,20 +279,20 @@ def _compare(source: _Cast, seal: _Seal, place: int) -> tuple[str, int, int] | N
     """Return what is wrong with the stretch of a seal: (sentence, line, offset)."""
     whole = hashlib.sha256()
     number, offset, at = seal.line, place, 0
-    line = hashlib.sha256()
+    line = 0
     begun = False
     first: tuple[int, int] | None = None
     for piece in source.take(seal.stop - seal.start):
         whole.update(piece)
-        line.update(piece)
+        line = crc32(piece, line)
         begun = True
         at += len(piece)
         if piece.endswith(b"\n"):
             index = (number - seal.line) * _SHORT
-            if first is None and line.digest()[:_SHORT] != seal.lines[index : index + _SHORT]:
+            if first is None and line.to_bytes(_SHORT, "big") != seal.lines[index : index + _SHORT]:
                 first = (number, offset)
             number, offset = number + 1, place + at
-            line = hashlib.sha256()
+            line = 0
             begun = False
     if begun and first is None and at == seal.stop - seal.start:
         first = (number, offset)  # a stretch ends with a line: this one lost its end

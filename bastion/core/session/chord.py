@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 CHORD: Final = 0x1D  # Ctrl-]: telnet's and virsh's escape, free in shells and editors that matter
-
-
+_ESCAPE: Final = 0x1B
+_ARROWS: Final = {0x41: "up", 0x42: "down", 0x43: "right", 0x44: "left"}
+_SEQUENCES: Final = {name: b"\x1b[" + bytes([final]) for final, name in _ARROWS.items()}
 WINDOW_KEYS: Final = frozenset("cnpsD0123456789")
 """Keys after the chord that are about a person's windows, not about the session in one of them."""
 
@@ -21,7 +22,7 @@ class Typed(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A key pressed after the chord."""
+    """A key pressed after the chord: a character, or `up`, `down`, `left`, `right`."""
 
     key: str
 
@@ -29,10 +30,11 @@ class Command(NamedTuple):
 class ChordReader:
     """Splits what one participant types. Twice the chord is the chord itself, once."""
 
-    __slots__ = ("_chord", "armed")
+    __slots__ = ("_chord", "_sequence", "armed")
 
     def __init__(self, chord: int | None = CHORD) -> None:
         self._chord = chord
+        self._sequence = b""  # an arrow key that came in part
         self.armed = False
 
     def plain(self, data: bytes) -> bool:
@@ -45,9 +47,11 @@ class ChordReader:
         rest = data
         while rest:
             if self.armed:
-                self.armed = False
-                first, rest = rest[:1], rest[1:]
-                found.append(Typed(first) if first[0] == self._chord else Command(first.decode("latin-1")))
+                taken, command = self._key(rest[0])
+                rest = rest[taken:]
+                if command is not None:
+                    self.armed = False
+                    found.append(command)
                 continue
             at = -1 if self._chord is None else rest.find(self._chord)
             if at < 0:
@@ -61,13 +65,31 @@ class ChordReader:
 
     def unread(self, parts: list[Typed | Command]) -> bytes:
         """Return the last of what `read` returned as bytes again, for who reads on; nothing is armed any more."""
-        if self._chord is None:
-            return b"".join(part.data for part in parts if isinstance(part, Typed))
-        chord = bytes([self._chord])
+        chord = b"" if self._chord is None else bytes([self._chord])
         again = [
-            chord + part.key.encode("latin-1") if isinstance(part, Command) else chord * 2 if part.data == chord else part.data for part in parts
+            chord + _SEQUENCES.get(part.key, part.key.encode("latin-1"))
+            if isinstance(part, Command)
+            else chord * 2
+            if part.data == chord
+            else part.data
+            for part in parts
         ]
         if self.armed:
-            self.armed = False
-            again.append(chord)
+            again.append(chord + self._sequence)
+            self.armed, self._sequence = False, b""
         return b"".join(again)
+
+    def _key(self, byte: int) -> tuple[int, Typed | Command | None]:
+        """Take one byte after the chord: how many it used up, and what it makes (None: more must come)."""
+        if not self._sequence:
+            if byte == _ESCAPE:
+                self._sequence = b"\x1b"
+                return 1, None
+            return 1, Typed(bytes([byte])) if byte == self._chord else Command(chr(byte))
+        if len(self._sequence) == 1 and byte in b"[O":
+            self._sequence += bytes([byte])
+            return 1, None
+        whole, self._sequence = len(self._sequence) > 1, b""
+        if whole:
+            return 1, Command(_ARROWS.get(byte, "\x1b"))
+        return 0, Command("\x1b")  # an Escape alone, and another key after it

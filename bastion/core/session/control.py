@@ -1,7 +1,9 @@
 """The control lease: who may type, who asks for it, and how it changes hands.
 
 Rules: one holder or none; the holder or a moderator gives it; the owner takes it back; a moderator forces it;
-a holder who goes leaves it to the owner, or to nobody when the owner is away. Never sends a byte.
+a holder who goes leaves it to the owner, or to nobody when the owner is away. Where policy forbids handing over,
+only the owner and moderators ever hold it. A moderator who took over keeps the owner out until it is given back.
+Never sends a byte.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ class Control:
     """The lease and the one who asks for it. `refusal_*` answer "" or why not, for people."""
 
     owner: str
+    handover: bool = True
     lease: ControlLease | None = None
+    taken_over: str = ""
+    """Who keeps the owner out: the name of the moderator who took over, "" when nobody did."""
     asking: str | None = None
     history: list[tuple[float, str | None]] = field(default_factory=list)
 
@@ -31,16 +36,23 @@ class Control:
     def move(self, to: str | None, at: float) -> None:
         """Give the lease to `to` (None: nobody)."""
         self.lease = ControlLease(to, at) if to else None
+        self.taken_over = ""
         if self.asking == to:
             self.asking = None
         self.history.append((at, to))
         del self.history[:-1000]  # a bound; the recording's markers keep every change
 
+    def _may_hold(self, who: Participant) -> bool:
+        """Return whether `who` may ever hold it."""
+        if not self.handover:
+            return who.id == self.owner or "moderate" in who.rights
+        return who.id == self.owner or bool(who.rights & _MAY_TYPE)
+
     def refusal_to_ask(self, who: Participant) -> str:
         """Say why `who` may not ask for the keyboard."""
         if self.holder == who.id:
             return "You have the keyboard."
-        if not who.rights & _MAY_TYPE:
+        if not self._may_hold(who):
             return "You look on here: policy does not let you take the keyboard of this session."
         return ""
 
@@ -52,7 +64,7 @@ class Control:
             return "Nobody asks for the keyboard. They ask with r."
         if to.id == self.holder:
             return f"{to.name} has the keyboard already."
-        if not to.rights & _MAY_TYPE:
+        if not self._may_hold(to):
             return f"Policy does not let {to.name} type in this session."
         return ""
 
@@ -60,8 +72,12 @@ class Control:
         """Say why `by` may not take the keyboard without being given it."""
         if by.id == self.holder:
             return "You have the keyboard."
-        if by.id == self.owner or "moderate" in by.rights:
+        if "moderate" in by.rights:
             return ""
-        if self.holder is None and by.rights & _MAY_TYPE:
+        if self.taken_over:
+            return f"{self.taken_over} took over and has not given the keyboard back. Ask for it with r."
+        if by.id == self.owner:
+            return ""
+        if self.holder is None and self._may_hold(by):
             return ""
         return "Only the owner takes the keyboard back, or a moderator. Ask for it with r."

@@ -93,6 +93,40 @@ class Notify(NamedTuple):
     text: str
 
 
+class HoldOutput(NamedTuple):
+    """From now on only moderators see what the endpoint writes; `on` False ends that."""
+
+    on: bool
+
+
+class Pan(NamedTuple):
+    """Move the window that a participant has onto the screen, by cells; 0, 0: let it follow the cursor again."""
+
+    participant: str
+    right: int
+    down: int
+
+
+class Prompt(NamedTuple):
+    """Show what a participant is asked and has answered so far; None: nothing is asked any more."""
+
+    participant: str
+    text: str | None
+
+
+class InviteWanted(NamedTuple):
+    """A participant named somebody to invite: `line` is what they typed, unchecked."""
+
+    participant: str
+    line: str
+
+
+class ShowPeople(NamedTuple):
+    """Show who is here to this participant."""
+
+    participant: str
+
+
 class Dismiss(NamedTuple):
     """Put a participant out, with the reason. The session goes on."""
 
@@ -156,6 +190,11 @@ Effect = (
     | ShowRaw
     | ShowRendered
     | Notify
+    | HoldOutput
+    | Pan
+    | Prompt
+    | InviteWanted
+    | ShowPeople
     | Dismiss
     | ShowHelp
     | Window

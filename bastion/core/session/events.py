@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bastion.core.session.participants import Participant
+from bastion.core.session.participants import Participant, Role
 from bastion.core.values import Size
 
 
@@ -98,6 +98,34 @@ class Left(NamedTuple):
     reason: str
 
 
+class PutOut(NamedTuple):
+    """A participant who is not the owner must go. `code` is stable (`session.kicked`), `text` tells them why."""
+
+    at: float
+    participant: str
+    by: str
+    code: str
+    text: str
+
+
+class Reassessed(NamedTuple):
+    """What policy lets a participant do here was asked again."""
+
+    at: float
+    participant: str
+    role: Role
+    rights: frozenset[str]
+
+
+class Told(NamedTuple):
+    """Somebody says something to participants (an empty tuple: to all); `marked`: the recording is to tell of it."""
+
+    at: float
+    text: str
+    to: tuple[str, ...] = ()
+    marked: bool = True
+
+
 class ControlRequested(NamedTuple):
     """A participant asks for the keyboard."""
 
@@ -118,14 +146,16 @@ class ControlTaken(NamedTuple):
 
     at: float
     by: str
+    reason: str = ""
 
 
 class PauseRequested(NamedTuple):
-    """Somebody with the right stops input."""
+    """Somebody with the right stops input; `hold`: output, too, is shown to moderators only."""
 
     at: float
     by: str
     reason: str
+    hold: bool = False
 
 
 class ResumeRequested(NamedTuple):
@@ -171,6 +201,9 @@ Event = (
     | Joined
     | Reattached
     | Left
+    | PutOut
+    | Reassessed
+    | Told
     | ControlRequested
     | ControlGiven
     | ControlTaken

@@ -16,14 +16,15 @@ from bastion.core.access.decision import Terms
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
 from bastion.core.session.chord import CHORD, WINDOW_KEYS, ChordReader, Command
-from bastion.core.session.control import Control
 from bastion.core.session.effects import Effect
+from bastion.core.session.keyboard import Keyboard
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.state import IGNORE, ILLEGAL, TABLE, State
 from bastion.core.values import Size
 
 CLOSING_SECONDS: Final = 2.0  # a far side that does not hang up by then is left
 CONFIRM_SECONDS: Final = 10.0
+_STEPS: Final = {"up": (0, -5), "down": (0, 5), "left": (-10, 0), "right": (10, 0), ".": (0, 0)}  # cells; 0, 0 follows the cursor
 
 
 class IllegalEvent(Exception):
@@ -40,22 +41,15 @@ class Ending:
     signal: str | None = None
 
 
-class Session:
+class Session(Keyboard):
     """One session of `owner` on an endpoint. `interactive`: there is a PTY, so chord, join and hand-over work."""
 
     def __init__(self, owner: Participant, terms: Terms, *, interactive: bool, chord: int | None = CHORD) -> None:
-        self.state = State.PENDING
-        self.owner = owner.id
-        self.terms = terms
-        self.interactive = interactive
-        self.people: dict[str, Participant] = {owner.id: owner}
-        self.control = Control(owner.id)
+        super().__init__(owner, terms, interactive=interactive, chord=chord)
         self.ending: Ending | None = None
-        self.paused_by = ""
-        self.size = owner.size
         self.last_input = 0.0
-        self._chord = chord if interactive else None
-        self._readers: dict[str, ChordReader] = {owner.id: ChordReader(self._chord)}
+        self.ends_at: float | None = None
+        """When the longest time that policy allows is over, on the clock that events carry."""
         self._ahead: list[bytes] = []
         self._ahead_ended = False
         self._end_asked: tuple[str, float] = ("", 0.0)
@@ -119,6 +113,7 @@ class Session:
         if self.size != owner.size or owner.size != self._dialled_size:
             effects.append(do.ResizeEndpoint(owner.size))
         if self.terms.max_seconds is not None:
+            self.ends_at = event.at + self.terms.max_seconds
             effects.append(do.SetTimer("max-time", self.terms.max_seconds))
         if self.terms.idle_seconds is not None and self.interactive:
             effects.append(do.SetTimer("idle", self.terms.idle_seconds))
@@ -138,21 +133,22 @@ class Session:
     # ------------------------------------------------------------ bytes
 
     def _output(self, event: e.OutputReceived) -> list[Effect]:
+        kept = self._kept(self._echo.output(event.data)) if self._echo is not None and self._echo.waits else []
         holder = self.control.lease
         if holder is None:
-            return [do.RecordOutput(event.data)]
-        return [do.RecordOutput(event.data), do.Show(holder.holder, event.data, event.stderr)]
+            return [*kept, do.RecordOutput(event.data)]
+        if self.holding and "moderate" not in self.people[holder.holder].rights:
+            return [*kept, do.RecordOutput(event.data)]
+        return [*kept, do.RecordOutput(event.data), do.Show(holder.holder, event.data, event.stderr)]
 
     def _input(self, event: e.InputReceived) -> list[Effect]:
         reader = self._readers.get(event.participant)
         if reader is None:
             return []
         lease = self.control.lease
-        if lease is not None and lease.holder == event.participant and reader.plain(event.data):
+        if lease is not None and lease.holder == event.participant and not self._prompts and reader.plain(event.data):
             self.last_input = event.at
-            if self.terms.record_input:
-                return [do.RecordInput(event.data, self.people[event.participant].name), do.ToEndpoint(event.data)]
-            return [do.ToEndpoint(event.data)]
+            return self._sent(event.at, event.data, self.people[event.participant])
         effects: list[Effect] = []
         parts = reader.read(event.data)
         for number, part in enumerate(parts, 1):
@@ -163,11 +159,13 @@ class Session:
                 return [*effects, do.Window(who.id, part.key, reader.unread(parts[number:]))]
             if isinstance(part, Command):
                 effects.extend(self._command(who, part.key, event.at))
+            elif who.id in self._prompts:
+                effects.extend(self._answered(who, part.data))
+                if who.id not in self._prompts:
+                    break  # answered: what was typed behind it in the same breath was not meant for the endpoint
             elif self.control.holder == who.id and self.state is State.RUNNING:
                 self.last_input = event.at
-                if self.terms.record_input:
-                    effects.append(do.RecordInput(part.data, who.name))
-                effects.append(do.ToEndpoint(part.data))
+                effects.extend(self._sent(event.at, part.data, who))
             elif self.control.holder != who.id and part.data == b"\x03":
                 effects.extend(self._go(who, "left", "You left the session.", event.at))
         return effects
@@ -186,6 +184,8 @@ class Session:
                 return [*effects, do.Window(who.id, part.key, reader.unread(parts[number:]))]
             if isinstance(part, Command):
                 effects.extend(self._command(who, part.key, event.at))
+            elif who.id in self._prompts:
+                effects.extend(self._answered(who, part.data))
             elif who.id == self.control.holder:
                 effects.append(do.Notify((who.id,), f"Paused by {self.paused_by}: what you type is not sent."))
             elif part.data == b"\x03":
@@ -201,12 +201,26 @@ class Session:
         return []
 
     def _resized(self, event: e.Resized) -> list[Effect]:
-        if not self._note_size(event):
+        before = self.people.get(event.participant)
+        if before is None or not self._note_size(event):
             return []
-        if self.control.holder != event.participant or event.size == self.size:
+        if self.control.holder != event.participant:
+            return self._too_small(self.people[before.id]) if self._fits(before.size) else []
+        if event.size == self.size:
             return []
         self.size = event.size
         return [do.RecordResize(event.size), do.ResizeEndpoint(event.size)]
+
+    def _fits(self, size: Size) -> bool:
+        """Return whether a window of that size can show the whole screen."""
+        return size.columns >= self.size.columns and size.lines >= self.size.lines
+
+    def _too_small(self, who: Participant) -> list[Effect]:
+        """Tell the holder that somebody sees only a part."""
+        holder = self.control.holder
+        if holder is None or holder == who.id or self._fits(who.size):
+            return []
+        return [do.Notify((holder,), f"{who.name} looks on; their window ({who.size}) shows a part of this screen ({self.size}).")]
 
     def _note_size(self, event: e.Resized) -> bool:
         who = self.people.get(event.participant)
@@ -230,11 +244,13 @@ class Session:
             do.Note("session.joined", who.name, who.id, "ok", who.role.value),
             do.ShowRendered(who.id),
             do.Notify(self._others(who.id), f"{who.name} looks on." if who.role is Role.VIEWER else f"{who.name} joined as {who.role.value}."),
+            *self._too_small(who),
         ]
 
     def _reattached(self, event: e.Reattached) -> list[Effect]:
         old = self.people.pop(self.owner)
         self._readers.pop(old.id, None)
+        self._prompts.pop(old.id, None)
         who = replace(event.participant, id=old.id, attached=True)
         self.people[old.id] = who
         self._readers[old.id] = ChordReader(self._chord)
@@ -245,7 +261,7 @@ class Session:
         ]
         if self.control.holder in (None, old.id):
             self.control.move(old.id, event.at)
-            effects += [do.ShowRaw(old.id), *self._take_size(who)]
+            effects += [self._show(who), *self._take_size(who)]
         else:
             effects.append(do.ShowRendered(old.id))
         return effects
@@ -256,6 +272,7 @@ class Session:
 
     def _go(self, who: Participant, code: str, reason: str, at: float) -> list[Effect]:
         """Let one go: the owner detaches (or ends it), anybody else is out."""
+        self._prompts.pop(who.id, None)
         if who.id == self.owner:
             if not self.interactive or self.terms.detach_seconds <= 0:
                 return self._close(Ending("owner-left", reason or f"{who.name} left."), at)
@@ -270,81 +287,47 @@ class Session:
             else:
                 effects.append(do.Dismiss(who.id, "session.lost", ""))
             return effects
+        return self._out(who, do.Dismiss(who.id, "session.left", reason), at, code=code, how="left")
+
+    def _out(self, who: Participant, dismissal: do.Dismiss, at: float, *, code: str, how: str, by: str = "") -> list[Effect]:  # noqa: PLR0913
+        """Take somebody who is not the owner out; their keyboard goes to the owner."""
         del self.people[who.id]
         self._readers.pop(who.id, None)
+        self._prompts.pop(who.id, None)
         if self.control.asking == who.id:
             self.control.asking = None
-        effects = [do.Mark(f"{who.name} left"), do.Note("session.left", who.name, who.id, "ok", code)]
-        effects.append(do.Dismiss(who.id, "session.left", reason))
+        effects: list[Effect] = [do.Mark(f"{who.name} {how}"), do.Note("session.left", by or who.name, who.name if by else who.id, "ok", code), dismissal]
         if self.control.holder == who.id:
             owner = self.people[self.owner]
             effects += self._move(owner if owner.attached else None, "system", at)
-        effects.append(do.Notify((), f"{who.name} left."))
+        effects.append(do.Notify((), f"{who.name} {how}."))
         return effects
 
-    def _present(self, key: str) -> Participant | None:
-        """Return the participant if they are here (a detached owner is not)."""
-        who = self.people.get(key)
-        return who if who is not None and who.attached else None
+    def _put_out(self, event: e.PutOut) -> list[Effect]:
+        who = self.people.get(event.participant)
+        if who is None or who.id == self.owner:
+            return []
+        how = f"was sent out by {event.by}" if event.code == "session.kicked" else "is no longer invited"
+        return self._out(who, do.Dismiss(who.id, event.code, event.text), event.at, code=event.code, how=how, by=event.by)
 
-    def _others(self, but: str) -> tuple[str, ...]:
-        """Return the ids of those attached, without `but`. An empty tuple would mean all, so nobody is `("",)`."""
-        return tuple(person.id for person in self.people.values() if person.attached and person.id != but) or ("",)
-
-    # ------------------------------------------------------------ the keyboard
-
-    def _control_requested(self, event: e.ControlRequested) -> list[Effect]:
+    def _reassessed(self, event: e.Reassessed) -> list[Effect]:
         who = self._present(event.participant)
-        if who is None:
+        if who is None or who.id == self.owner or (who.role, who.rights) == (event.role, event.rights):
             return []
-        if refusal := self.control.refusal_to_ask(who):
-            return [do.Notify((who.id,), refusal), do.Note("control.requested", who.name, "", "denied", refusal)]
-        self.control.asking = who.id
-        holder = self.people.get(self.control.holder or "")
-        effects: list[Effect] = [do.Note("control.requested", who.name)]
-        if holder is None:
-            effects.append(do.Notify((who.id,), "Nobody has the keyboard: take it with t."))
-        else:
-            effects.append(do.Notify((holder.id,), f"{who.name} asks for the keyboard: Ctrl-] g gives it."))
-            effects.append(do.Notify((who.id,), f"{holder.name} was asked for the keyboard."))
+        self.people[who.id] = replace(who, role=event.role, rights=event.rights)
+        effects: list[Effect] = [do.Note("session.role", "system", who.name, "ok", event.role.value)]
+        if who.role is not event.role:
+            effects += [do.Mark(f"{who.name} is {event.role.value} now"), do.Notify((), f"{who.name} is {event.role.value} now.")]
+        if not event.rights & {"control", "moderate"}:
+            if self.control.asking == who.id:
+                self.control.asking = None
+            if self.control.holder == who.id:
+                owner = self.people[self.owner]
+                effects += self._move(owner if owner.attached else None, "system", event.at)
         return effects
 
-    def _control_given(self, event: e.ControlGiven) -> list[Effect]:
-        by = self._present(event.by)
-        if by is None:
-            return []
-        to = self._present(event.to or self.control.asking or "")
-        if refusal := self.control.refusal_to_give(by, to):
-            return [do.Notify((by.id,), refusal), do.Note("control.given", by.name, "", "denied", refusal)]
-        return self._move(to, by.name, event.at)
-
-    def _control_taken(self, event: e.ControlTaken) -> list[Effect]:
-        by = self._present(event.by)
-        if by is None:
-            return []
-        if refusal := self.control.refusal_to_take(by):
-            return [do.Notify((by.id,), refusal), do.Note("control.taken", by.name, "", "denied", refusal)]
-        return self._move(by, by.name, event.at)
-
-    def _move(self, to: Participant | None, by: str, at: float) -> list[Effect]:
-        """Move the lease. Everything that was typed before this event has been sent; nothing after it will be."""
-        before = self.people.get(self.control.holder or "")
-        self.control.move(to.id if to else None, at)
-        names = f"{before.name if before else 'nobody'} -> {to.name if to else 'nobody'}"
-        effects: list[Effect] = [do.Mark(f"control: {names}"), do.Note("control.moved", by, to.name if to else "", "ok", names)]
-        if before is not None and before.attached:
-            effects.append(do.ShowRendered(before.id))
-        if to is not None:
-            effects += [do.ShowRaw(to.id), *self._take_size(to)]
-            effects.append(do.Notify((to.id,), "You have the keyboard."))
-            effects.append(do.Notify(self._others(to.id), f"{to.name} has the keyboard."))
-        return effects
-
-    def _take_size(self, who: Participant) -> list[Effect]:
-        if who.size == self.size:
-            return []
-        self.size = who.size
-        return [do.RecordResize(who.size), do.ResizeEndpoint(who.size)]
+    def _told(self, event: e.Told) -> list[Effect]:
+        return [*([do.Mark(event.text)] if event.marked else ()), do.Notify(event.to, event.text)]
 
     # ------------------------------------------------------------ commands of the chord
 
@@ -361,21 +344,18 @@ class Session:
             case "t":
                 return self._control_taken(e.ControlTaken(at, who.id))
             case "w":
-                return [do.Notify((who.id,), self._who_is_here())]
+                return [do.ShowPeople(who.id)]
+            case "i":
+                return self._ask_whom_to_invite(who)
+            case "up" | "down" | "left" | "right" | ".":
+                right, down = _STEPS[key]
+                return [do.Pan(who.id, right, down)] if who.id != self.control.holder else [do.Notify((who.id,), "You see the whole screen.")]
             case "P":
                 return self._toggle_pause(who, at)
             case "k":
                 return self._ask_end(who, at)
             case _:
                 return [do.Notify((who.id,), "No such key. Ctrl-] ? shows those there are.")]
-
-    def _who_is_here(self) -> str:
-        holder = self.control.holder
-        return ", ".join(
-            f"{person.name} ({'types' if person.id == holder else person.role.value}, {person.size})"
-            for person in self.people.values()
-            if person.attached
-        )
 
     def _toggle_pause(self, who: Participant, at: float) -> list[Effect]:
         if "pause" not in who.rights:
@@ -397,16 +377,31 @@ class Session:
         self.state = State.PAUSED
         self.paused_by = event.by
         why = f": {event.reason}" if event.reason else ""
-        return [
+        held = " What comes is shown when it goes on." if event.hold else ""
+        effects: list[Effect] = [
             do.Mark(f"paused by {event.by}{why}"),
             do.Note("session.paused", event.by, "", "ok", event.reason),
-            do.Notify((), f"Paused by {event.by}{why}. Nothing you type is sent."),
+            do.Notify((), f"Paused by {event.by}{why}. Nothing you type is sent.{held}"),
         ]
+        if event.hold and self.interactive:
+            self.holding = True
+            effects.append(do.HoldOutput(on=True))
+            holder = self._present(self.control.holder or "")
+            if holder is not None and "moderate" not in holder.rights:
+                effects.append(do.ShowRendered(holder.id))
+        return effects
 
     def _resume(self, event: e.ResumeRequested) -> list[Effect]:
         self.state = State.RUNNING
         self.paused_by = ""
-        return [do.Mark(f"resumed by {event.by}"), do.Note("session.resumed", event.by), do.Notify((), f"{event.by} lets it go on.")]
+        effects: list[Effect] = [do.Mark(f"resumed by {event.by}"), do.Note("session.resumed", event.by)]
+        if self.holding:
+            self.holding = False
+            effects.append(do.HoldOutput(on=False))
+            holder = self._present(self.control.holder or "")
+            if holder is not None and "moderate" not in holder.rights:
+                effects.append(do.ShowRaw(holder.id))
+        return [*effects, do.Notify((), f"{event.by} lets it go on.")]
 
     # ------------------------------------------------------------ the end
 
@@ -414,6 +409,8 @@ class Session:
         match event.name:
             case "detached":
                 return self._close(Ending("detached-too-long", "Nobody came back to it in time."), event.at)
+            case "echo":
+                return self._echo_late(event.at)
             case "max-time":
                 return self._close(Ending("max-time", "The longest time that policy allows is over."), event.at)
             case "idle" if self.terms.idle_seconds is not None:
@@ -442,7 +439,7 @@ class Session:
         del at
         self.state = State.CLOSING
         self.ending = ending
-        return [do.Mark(f"ended: {ending.text or ending.code}"), do.CloseEndpoint(), do.SetTimer("closing", CLOSING_SECONDS)]
+        return [*self._echo_over(), do.Mark(f"ended: {ending.text or ending.code}"), do.CloseEndpoint(), do.SetTimer("closing", CLOSING_SECONDS)]
 
     def _closing_done(self, event: e.EndpointClosed) -> list[Effect]:
         del event
@@ -453,6 +450,8 @@ class Session:
 
     def _end_now(self, ending: Ending) -> list[Effect]:
         hang_up: list[Effect] = [do.CloseEndpoint()] if self.state is State.CONNECTING else []
+        if self.state in (State.RUNNING, State.PAUSED):
+            hang_up += self._echo_over()
         self.state = State.CLOSED
         self.ending = ending
         return [*hang_up, do.Finish(ending.code, ending.text, ending.status, ending.signal)]

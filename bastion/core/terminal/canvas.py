@@ -44,6 +44,27 @@ class _Glyphs(dict[str, str]):
 _glyph: Final = _Glyphs().__getitem__
 
 
+class _Narrow(dict[str, "tuple[str, ...] | None"]):
+    """The cells of texts that take a column a character, None for others; short ones are remembered.
+
+    What full-screen programs draw their frames with comes again and again.
+    """
+
+    LIMIT: Final = 4096
+    LENGTH: Final = 16
+
+    def __missing__(self, text: str) -> tuple[str, ...] | None:
+        cells = None if SEGMENTS.search(text) else tuple(map(_glyph, text))
+        if len(text) <= self.LENGTH:
+            if len(self) >= self.LIMIT:
+                self.clear()
+            self[text] = cells
+        return cells
+
+
+_narrow: Final = _Narrow()
+
+
 class Saved(NamedTuple):
     """What DECSC keeps."""
 
@@ -105,7 +126,7 @@ class Canvas(pyte.Screen):
         elif not self.plain:
             self._draw_mapped(data)
         else:
-            self._draw_mixed(data)
+            self.draw_mixed(data)
 
     def put(self, text: Sequence[str]) -> None:
         """Draw characters that take one column each, one element a cell."""
@@ -188,8 +209,12 @@ class Canvas(pyte.Screen):
         if self.x >= columns and not self.autowrap:
             self.x = columns - 1
 
-    def _draw_mixed(self, text: str) -> None:
-        """Draw text that is not all ASCII."""
+    def draw_mixed(self, text: str) -> None:
+        """Draw text that is not all ASCII, as it is."""
+        cells = _narrow[text]
+        if cells is not None:
+            self.put(cells)
+            return
         pieces = SEGMENTS.split(text)
         for at in range(0, len(pieces) - 1, 3):
             narrow, wide, odd = pieces[at], pieces[at + 1], pieces[at + 2]
@@ -247,7 +272,7 @@ class Canvas(pyte.Screen):
 
     def _draw_inserting(self, text: str) -> None:
         if not self.insert:
-            self._draw_mixed(text)
+            self.draw_mixed(text)
             return
         for char in text:
             columns = width(char)
@@ -258,7 +283,7 @@ class Canvas(pyte.Screen):
                     else:
                         self.x = self.columns - 1
                 self.insert_characters(columns)
-            self._draw_mixed(char)
+            self.draw_mixed(char)
 
     def refresh_plain(self) -> None:
         """Work out anew whether ASCII text can be put as it is."""

@@ -98,8 +98,12 @@ def _cursor_style(screen: Moded, shape: int = 0, *_: int) -> None:
         screen.cursor_shape = shape
 
 
-def _keypad(screen: Moded, on: bool) -> None:  # noqa: FBT001 - an argument out of the table
-    screen.keypad = on
+def _application_keypad(screen: Moded) -> None:
+    screen.keypad = True
+
+
+def _numeric_keypad(screen: Moded) -> None:
+    screen.keypad = False
 
 
 def _modify_keys(screen: Moded, resource: int = 0, value: int | None = None, *_: int) -> None:
@@ -186,8 +190,8 @@ _ESCAPES: Final[dict[str, Action]] = {
     "n": action(Moded.lock_shift, 2),
     "o": action(Moded.lock_shift, 3),
     "c": action(_reset),
-    "=": action(_keypad, True),
-    ">": action(_keypad, False),
+    "=": action(_application_keypad),
+    ">": action(_numeric_keypad),
     "#8": action(Moded.alignment_display),
 }
 

@@ -45,9 +45,7 @@ def color(value: Color) -> str:
 
 def flags(style: Style) -> str:
     """Return a letter for each attribute, in a fixed order."""
-    return "".join(
-        letter for letter, bit in _LETTERS if (style.flags & bit if bit else style.underline)
-    )
+    return "".join(letter for letter, bit in _LETTERS if (style.flags & bit if bit else style.underline))
 
 
 def describe(grid: Grid, *, alternate: bool) -> dict[str, Any]:
@@ -60,10 +58,7 @@ def describe(grid: Grid, *, alternate: bool) -> dict[str, Any]:
         "alt": alternate,
         "title": grid.title,
         "cells": [
-            [
-                [char, color(style.fg), color(style.bg), flags(style)]
-                for char, style in zip(row.chars, row.styles, strict=True)
-            ]
+            [[char, color(style.fg), color(style.bg), flags(style)] for char, style in zip(row.chars, row.styles, strict=True)]
             for row in grid.rows
         ],
     }

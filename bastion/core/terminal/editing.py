@@ -329,7 +329,7 @@ class Editor(Canvas):
             line.styles = [PLAIN] * columns
             rows.append(line)
         self.rows[:] = rows
-        return 2 * self.lines
+        return self.lines * (2 + columns // 64)
 
     def default_tabstops(self) -> set[int]:
         """Return the tab stops of a screen this wide after a reset."""

@@ -64,6 +64,17 @@ def page(lines: int) -> bytes:
     return b"\x1b[m\x1b[%dH" % lines + b"\n" * lines + b"\x1b[H"
 
 
+def give_back(caps: Caps, *, alternate: bool, in_line: bool) -> bytes:
+    """Return what leaves a program behind that goes on without this terminal.
+
+    `alternate`: it is on the alternate screen; `in_line`: its cursor does not stand at a line's start.
+    """
+    if alternate and caps.alternate:
+        return calm(caps) + b"\x1b[?25h\x1b[?1049l\x1b[m"
+    # margins and origin mode move the cursor home when they go
+    return b"\x1b7" + calm(caps) + b"\x1b8\x1b[m\x1b(B\x1b[?25h" + (b"\r\n" if in_line else b"")
+
+
 def calm(caps: Caps) -> bytes:
     """Return what switches off every mode that a program may have left on, and the margins."""
     margins = "\x1b[r" if caps.scroll_region else ""

@@ -191,7 +191,7 @@ def _cursor(out: _Writer, screen: Moded) -> None:
     out.write(char)
 
 
-def _modes(out: _Writer, screen: Moded, *, with_input: bool) -> None:
+def _modes(out: _Writer, screen: Moded, *, with_input: bool) -> None:  # noqa: C901 - one clause a mode
     """Set what differs from a fresh terminal."""
     private = [mode for mode in sorted(REMEMBERED) if screen.private(mode)]
     if not with_input:
@@ -232,12 +232,7 @@ def _titles(out: _Writer, screen: Moded) -> None:
 def _can_draw_again(screen: Moded, last: str) -> bool:
     """Return whether the cell before the cursor is that character in the present pen."""
     line, x = screen.rows[screen.y], screen.x
-    return (
-        screen.plain
-        and 0 < x < screen.columns
-        and line.chars[x - 1 : x] == [last]
-        and line.styles[x - 1] is screen.pen
-    )
+    return screen.plain and 0 < x < screen.columns and line.chars[x - 1 : x] == [last] and line.styles[x - 1] is screen.pen
 
 
 def dump(screen: Moded, *, last: str = "", with_input: bool = True) -> bytes:

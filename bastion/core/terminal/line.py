@@ -110,13 +110,12 @@ def pack(line: Line) -> Packed:
     text = "".join(chars)
     if len(text) != len(chars) or (not text.isascii() and "" in chars):
         text = _SEPARATOR.join(chars) + _SEPARATOR
-    first = styles[0]
-    if styles.count(first) == len(styles):
+    first, size = styles[0], len(styles)
+    # The count compares different styles part by part, which is slow: so a look at three of them first.
+    if first is styles[-1] is styles[size // 2] and styles.count(first) == size:
         return _new(Packed, (text, first, line.wrapped))
-    runs: list[int | Style] = []
-    for style, cells in groupby(styles):
-        runs += (len(list(cells)), style)
-    return _new(Packed, (text, tuple(runs), line.wrapped))
+    runs = tuple([part for style, cells in groupby(styles) for part in (len(list(cells)), style)])
+    return _new(Packed, (text, runs, line.wrapped))
 
 
 _PACKED_EMPTY: Final = Packed("", PLAIN, wrapped=False)

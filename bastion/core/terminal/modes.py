@@ -274,4 +274,3 @@ class Moded(Editor):
         """Set (1), add (2) or remove (3) flags of the present keyboard mode."""
         now = self.kitty[-1]
         self.kitty[-1] = {1: flags, 2: now | flags, 3: now & ~flags}.get(how, now)
-

@@ -40,10 +40,6 @@ def change_height(layout: Layout, old: int, new: int) -> Layout:
     return Layout(rows, base, min(y, new - 1), max(0, min(saved_y, new - 1)))
 
 
-def _content(line: Line) -> int:
-    return len(line.chars)
-
-
 def _groups(rows: list[Line]) -> list[tuple[int, int]]:
     """Return start and end of each stretch of rows that is one line."""
     groups = []
@@ -85,42 +81,56 @@ def _rewrap(group: list[Line], old: int, new: int) -> list[Line]:
 
 def change_width(layout: Layout, lines: int, old: int, new: int) -> Layout:
     """Wrap lines anew from `old` to `new` columns, on a screen `lines` high."""
+    found = _narrow(layout, lines, old, new) if new < old else _widen(layout, old, new)
+    rows, base, y, saved_y = found
+    del rows[base + lines :]
+    rows += [Line() for _ in range(base + lines - len(rows))]
+    return Layout(rows, base, min(y, lines - 1), max(0, min(saved_y, lines - 1)))
+
+
+def _widen(layout: Layout, old: int, new: int) -> Layout:
+    """Join what was wrapped. The screen moves up by each row saved, or else the cursor does."""
     rows, base, y, saved_y = layout
     cursor = base + y
     made: list[Line] = []
-    before = 0  # rows gained above the cursor's line
     for start, end in _groups(rows):
         group = rows[start:end]
-        if start <= cursor < end or (len(group) == 1 and _content(group[0]) <= new):
-            made += group
+        made += group if len(group) == 1 or start <= cursor < end else _rewrap(group, old, new)
+    saved = len(rows) - len(made)
+    for _ in range(saved):
+        if base:
+            base -= 1
+        elif y:
+            y -= 1
+    return Layout(made, base, y, max(0, saved_y - saved))
+
+
+def _narrow(layout: Layout, lines: int, old: int, new: int) -> Layout:
+    """Wrap what is too long, from the last line up. The screen moves down by each row that is added.
+
+    Blank rows at the bottom are used up first. That the cursor's line is looked for where the screen is by
+    then, and not where it was, is xterm.js's way too.
+    """
+    rows, base, y, saved_y = layout
+    made: list[list[Line]] = []
+    added = used = 0
+    for start, end in reversed(_groups(rows)):
+        group = rows[start:end]
+        if start <= base + y < end or (len(group) == 1 and len(group[0].chars) <= new):
+            made.append(group)
             continue
         fresh = _rewrap(group, old, new)
-        made += fresh
-        if end <= cursor:
-            before += len(fresh) - len(group)
-    return _settle(made, base, y, saved_y, before, lines)
-
-
-def _settle(rows: list[Line], base: int, y: int, saved_y: int, gained: int, lines: int) -> Layout:  # noqa: PLR0913, PLR0917
-    """Find the screen's place among rows that were wrapped anew."""
-    cursor = base + y + gained
-    if gained >= 0:
-        # The cursor moves down while there is room, and then rows go up into the scrollback.
-        if base:
-            base += gained
-        else:
-            y += gained
-            if y > lines - 1:
-                base = y - (lines - 1)
-    else:
-        base = max(0, base + gained)
-    y = cursor - base
-    if y < 0:
-        base, y = cursor, 0
-    while y > lines - 1:
-        base += 1
-        y -= 1
-    del rows[base + lines :]
-    while len(rows) < base + lines:
-        rows.append(Line())
-    return Layout(rows, base, y, max(0, min(saved_y + gained, lines - 1)))
+        more = max(0, len(fresh) - len(group))
+        made.append(fresh)
+        added += more
+        for _ in range(more):
+            if base:
+                base += base < len(rows) - used + added - lines
+            elif y < lines - 1:
+                y += 1
+                used += 1
+            else:
+                base += 1
+        saved_y += more
+    flat = [line for group in reversed(made) for line in group]
+    return Layout(flat[: len(flat) - used], base, y, saved_y)

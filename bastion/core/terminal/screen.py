@@ -64,7 +64,7 @@ class Screen(Moded):
         self.y = max(0, min(self.y, lines - 1))
         self.top, self.bottom = 0, lines - 1
 
-    def _resized_main(self, rows: list[Line], y: int, saved_y: int, lines: int, columns: int) -> Layout:  # noqa: PLR0913, PLR0917
+    def _resized_main(self, rows: list[Line], y: int, saved_y: int, lines: int, columns: int) -> Layout:
         """Lay out the main screen's rows anew, with its scrollback."""
         old = [unpack(packed) for packed in self.scrollback.rows()]
         layout = change_height(Layout([*old, *rows], len(old), y, saved_y), self.lines, lines)

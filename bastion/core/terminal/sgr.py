@@ -143,6 +143,7 @@ class _Pen:
                 continue
             kind = _number(params[at])
             if kind not in (_INDEXED, _TRUE_COLOUR):
+                at += 1
                 continue
             width = 1 if kind == _INDEXED else 3
             values = params[at + 1 : at + 1 + width]

@@ -24,21 +24,29 @@ from bastion.core.terminal.sgr import select
 from bastion.core.terminal.stream import Stream
 from bastion.core.terminal.style import Style
 
-WINDOW: Final = 1 << 20
-"""Bytes looked at in one go: about 3 ms."""
+WINDOW: Final = 1 << 19
+"""Bytes looked at in one go: 1 to 6 ms."""
 WORTHWHILE: Final = 8192
 """Fewer bytes are as quickly drawn."""
 TAIL_MAX: Final = 1 << 16
 PASSED_MAX: Final = 1 << 19
 """Bytes kept instead of scrollback rows; with longer lines than that makes, nothing is skipped."""
 
-_UNSAFE: Final = re.compile(
-    rb"[\x0b\x0c\x0e-\x1f\xc2](?:(?<![\x1b\xc2])|(?<=\xc2)[\x80-\x9f]|(?<=\x1b)(?!\[[\d;:]{0,64}m|\[\d{0,4}[KCDGXP@`]|\(B))",
+_STOPS: Final = tuple(bytes([code]) for code in (0x0B, 0x0C, *range(0x0E, 0x1B), *range(0x1C, 0x20)))
+"""Control characters that may do more than to act in the row. Looking for one is as quick as memchr."""
+_FAR: Final = (
+    re.compile(rb"\x1b(?!\[[\d;:]{0,64}m|\[\d{0,4}[KCDGXP@`]|\(B)"),
+    re.compile(rb"\xc2[\x80-\x9f]"),
 )
+"""Sequences that may, and C1 controls. Each begins with a literal, which lets the engine race to it."""
 _SGR: Final = re.compile(rb"\x1b\[([\d;:]{0,64})m")
 _RESETS: Final = (b"\x1b[0m", b"\x1b[m", b"\x1b[0;")
 _NOT_TEXT: Final = re.compile(rb"\x1b(?:\[[\d;:]*[@-~]|\(B)|[\x00-\x08\x0e-\x1f\x7f]")
 _LINE_END: Final = b"\r\n"
+_SWITCH: Final = re.compile(rb"\x1b\[\?[\d;]{1,64}[hl]")
+_MARGINS: Final = re.compile(rb"\x1b\[\d{0,4}(?:;\d{0,4})?r")
+_RESET: Final = b"\x1bc"
+_PEN_BYTES: Final = 4096
 
 
 def possible(screen: Screen, stream: Stream) -> bool:
@@ -53,8 +61,24 @@ def possible(screen: Screen, stream: Stream) -> bool:
     )
 
 
+def _safe_end(window: bytes) -> int:
+    """Return where something stands that could act beyond the row, or the length."""
+    end = len(window)
+    for stop in _STOPS:
+        at = window.find(stop, 0, end)
+        if at >= 0:
+            end = at
+    for far in _FAR:
+        match = far.search(window, 0, end)
+        if match:
+            end = match.start()
+    return end
+
+
 def _pen_after(pen: Style, data: bytes) -> Style:
     """Return the pen once the colour sequences in the data have acted."""
+    if b"\x1b" not in data:
+        return pen
     last_reset = max(data.rfind(reset) for reset in _RESETS)
     if last_reset >= 0:
         data = data[last_reset:]
@@ -96,8 +120,7 @@ def skip(screen: Screen, stream: Stream, window: bytes) -> int:
     """Pass over what can be passed over at the window's start; return the bytes that were dealt with."""
     if not possible(screen, stream):
         return 0
-    unsafe = _UNSAFE.search(window)
-    end = unsafe.start() if unsafe else len(window)
+    end = _safe_end(window)
     start = window.find(_LINE_END, 0, end) + len(_LINE_END)
     seen = _back(window, screen.lines + 1, start, end)  # from here on it is drawn
     if seen - start < WORTHWHILE or end - seen > TAIL_MAX or start < len(_LINE_END):
@@ -109,7 +132,7 @@ def skip(screen: Screen, stream: Stream, window: bytes) -> int:
         if seen - kept > PASSED_MAX:
             return 0
     stream.feed_bytes(window[:start])
-    if not possible(screen, stream) or stream.busy:
+    if not possible(screen, stream) or stream.held:
         return start  # the first line held a surprise
     if not screen.on_alternate:
         _keep(screen, window[start:kept], window[kept:seen])
@@ -129,3 +152,23 @@ def _keep(screen: Screen, gone: bytes, kept: bytes) -> None:
     if kept:
         pen = _pen_after(screen.pen, gone)
         screen.scrollback.push_passed(Passed(kept.count(_LINE_END), _renderer(screen, kept, pen)))
+
+
+def pass_over(screen: Screen, stream: Stream, given_up: bytes) -> None:
+    """Act on nothing in `given_up` but what outlives it: modes, margins, and the pen. Costs about 1 ns a byte.
+
+    Each mode is switched as it was switched last, in that order.
+    """
+    if stream.unfinished:
+        stream.reset()
+    reset = given_up.rfind(_RESET)
+    if reset >= 0:
+        stream.feed_bytes(_RESET)
+        given_up = given_up[reset + len(_RESET) :]
+    switches = dict.fromkeys(reversed(_SWITCH.findall(given_up)))
+    if switches:
+        stream.feed_bytes(b"".join(reversed(switches)))
+    if switches or screen.on_alternate or screen.top or screen.bottom != screen.lines - 1:
+        margins = _MARGINS.findall(given_up)
+        stream.feed_bytes(b"".join(margins[-1:]))
+    screen.set_pen(_pen_after(screen.pen, given_up[-_PEN_BYTES:]))

@@ -63,9 +63,9 @@ class Stream(pyte.Stream):
         self.screen = screen
 
     @property
-    def busy(self) -> bool:
-        """Return whether text that arrived has been put off."""
-        return bool(self._held)
+    def held(self) -> int:
+        """Return the characters that arrived and were put off, since those before took their time."""
+        return len(self._held)
 
     @property
     def unfinished(self) -> bool:
@@ -89,7 +89,7 @@ class Stream(pyte.Stream):
         self._run(data, ENDLESS)
 
     def feed_bytes(self, data: bytes, effort: int = ENDLESS) -> None:
-        """Parse bytes; stop early when it took more effort than that, in rows touched (see `busy`)."""
+        """Parse bytes; stop early when it took more effort than that, in rows touched (see `held`)."""
         self._run(self._decoder.decode(data), effort)
 
     def go_on(self, effort: int = ENDLESS) -> None:
@@ -97,6 +97,8 @@ class Stream(pyte.Stream):
         self._run("", effort)
 
     def _run(self, text: str, effort: int) -> None:
+        if "\0" in text:  # NUL is nothing to a terminal, wherever it stands; and `cat /dev/zero` is a flood like others
+            text = text.replace("\0", "")
         if not text.isascii() and _C1.search(text):
             text = text.translate(_C1_MEANING)
         if self._held:
@@ -110,10 +112,10 @@ class Stream(pyte.Stream):
         while text:
             text = self._parse(text, effort)
 
-    def _parse(self, data: str, effort: int) -> str:
+    def _parse(self, data: str, effort: int) -> str:  # noqa: C901, PLR0912 - the hot loop, on purpose in one piece
         """Parse text; return what must be looked at anew, since it was not split rightly."""
         screen = self.screen
-        draw, put = screen.draw, screen.put
+        draw, put, mixed = screen.draw, screen.put, screen.draw_mixed
         known = screen.transitions
         pieces = _split(data)
         final = pieces.pop()
@@ -124,10 +126,12 @@ class Stream(pyte.Stream):
         rest = iter(pieces)
         for text, token in zip(rest, rest, strict=True):
             if text:
-                if screen.plain and text.isascii():
+                if not screen.plain:
+                    draw(text)
+                elif text.isascii():
                     put(text)
                 else:
-                    draw(text)
+                    mixed(text)
             if token in known:
                 screen.pen, known = known[token]
                 screen.transitions = known

@@ -58,7 +58,7 @@ def intern(wanted: Style) -> Style:
     return wanted
 
 
-def style(  # noqa: PLR0913 - a style has six parts
+def style(  # noqa: PLR0913, PLR0917 - a style has six parts
     fg: Color = DEFAULT,
     bg: Color = DEFAULT,
     flags: int = 0,

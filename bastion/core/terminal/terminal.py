@@ -14,12 +14,12 @@ from bastion.core.terminal.keyframe import dump
 from bastion.core.terminal.line import unpack
 from bastion.core.terminal.modes import BRACKETED_PASTE, DECCKM, DECSCNM, FOCUS, SYNCHRONIZED
 from bastion.core.terminal.screen import Screen
-from bastion.core.terminal.skip import WINDOW, possible, skip
+from bastion.core.terminal.skip import WINDOW, pass_over, possible, skip
 from bastion.core.terminal.stream import Stream
 
 SLICE: Final = 16_384
 """Bytes parsed at a stretch."""
-EFFORT: Final = 8192
+EFFORT: Final = 2048
 """Rows that one slice may touch in great moves (clearing, filling, scrolling) before it ends early."""
 SKIP_FROM: Final = 32_768
 """Waiting bytes from which looking for what only scrolls by pays."""
@@ -89,20 +89,23 @@ class Terminal:
             self._backlog += len(data)
 
     def push_resize(self, columns: int, lines: int) -> None:
-        """Let a change of size wait for its turn among the bytes."""
+        """Let a change of size wait for its turn among the bytes; of several in a row the last counts."""
+        if self._waiting and isinstance(self._waiting[-1], tuple):
+            self._waiting.pop()
         self._waiting.append((columns, lines))
 
     @property
     def backlog(self) -> int:
-        """Return the bytes that wait."""
-        return self._backlog
+        """Return the bytes that wait, with what a call of `advance` left half done. 0: all is on the screen."""
+        return self._backlog + self.stream.held
 
     def advance(self, limit: int = SLICE) -> int:
         """Parse at most about that many of the waiting bytes; return how many were taken.
 
+        A call that meets something slow ends early, and the next goes on there (and may take 0 bytes).
         Where much waits, bytes that only scroll by are taken beyond the limit, since they cost little.
         """
-        if self.stream.busy:
+        if self.stream.held:
             self._guard(lambda: self.stream.go_on(EFFORT))
             return 0
         if self._backlog >= SKIP_FROM and self.offset >= self._look_again:
@@ -127,7 +130,7 @@ class Terminal:
             taken += len(item)
             self._backlog -= len(item)
             self._parse(item)
-            if self.stream.busy:
+            if self.stream.held:
                 break
         return taken
 
@@ -155,9 +158,39 @@ class Terminal:
             self._collect()
         return taken
 
+    def shed(self, keep: int) -> int:
+        """Give the oldest waiting bytes up, down to about `keep`; return how many.
+
+        For floods that outrun the parser. Modes that were switched in what is given up are switched; what it drew
+        is lost, which nobody sees once as much as a screen has scrolled. A change of size takes its turn.
+        """
+        self._finish()
+        waiting = self._waiting
+        while waiting and isinstance(first := waiting[0], tuple):
+            waiting.popleft()
+            self._resize(*first)
+        parts: list[bytes] = []
+        size = 0
+        while waiting and self._backlog - size - len(waiting[0]) >= keep and isinstance(item := waiting[0], bytes):
+            parts.append(item)
+            size += len(item)
+            waiting.popleft()
+        given_up = b"".join(parts)
+        end = given_up.rfind(b"\n") + 1 or size  # between two lines, where there are lines
+        if end < size:
+            waiting.appendleft(given_up[end:])
+            given_up = given_up[:end]
+        if end:
+            self._backlog -= end
+            self.offset += end
+            self._look_again = 0
+            self._guard(lambda: pass_over(self.screen, self.stream, given_up))
+            self._finish()
+        return end
+
     def catch_up(self) -> None:
         """Parse all that waits."""
-        while self._waiting or self.stream.busy:
+        while self._waiting or self.stream.held:
             self.advance(SLICE)
 
     def resize(self, columns: int, lines: int) -> None:
@@ -186,7 +219,7 @@ class Terminal:
         self._left.extend((self.offset, line) for line in lines)
 
     def _finish(self) -> None:
-        while self.stream.busy:
+        while self.stream.held:
             self._guard(lambda: self.stream.go_on(EFFORT))
 
     def _guard(self, act: Callable[[], None]) -> None:
@@ -276,9 +309,7 @@ class Terminal:
         now = [line.text() for line in self.screen.rows]
         before = self._drained
         lines += [
-            (self.offset, text)
-            for at, text in enumerate(now)
-            if text and (at >= len(before) or before[at] != text) and text not in before
+            (self.offset, text) for at, text in enumerate(now) if text and (at >= len(before) or before[at] != text) and text not in before
         ]
         self._drained = now
         return lines

@@ -66,7 +66,6 @@ _ZERO: Final = (
 )
 
 
-
 def _ranges(text: str) -> list[tuple[int, int]]:
     pairs = (part.partition("-") for part in text.split())
     return [(int(low, 16), int(high or low, 16)) for low, _, high in pairs]

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from bastion.core.identity import Identity
     from bastion.core.values import Size
     from bastion.services.console import Console
+    from bastion.services.guests import Guests
     from bastion.services.inventory import Inventory
+    from bastion.services.invitations import Invitations
     from bastion.services.people import People
     from bastion.services.ports import AuditStore, Clock, Preferences, Sessions
     from bastion.services.replay import Replay
@@ -159,6 +161,14 @@ class SessionView(Protocol):
     def detached(self) -> bool:
         """Return its detached."""
 
+    @property
+    def joinable(self) -> bool:
+        """Return whether the person it was made for may join."""
+
+    @property
+    def invited(self) -> str:
+        """Return the role they were invited as, or ""."""
+
 
 class Live(Protocol):
     """The sessions that run now."""
@@ -176,11 +186,26 @@ class Control(Protocol):
     async def kill(self, identity: Identity, prefix: str, reason: str) -> object:
         """End a session; returns when it is over."""
 
-    async def pause(self, identity: Identity, prefix: str, reason: str = "") -> object:
-        """Hold a session: nobody's input goes on."""
+    async def pause(self, identity: Identity, prefix: str, reason: str = "", *, hold: bool = False) -> object:
+        """Hold a session: nobody's input goes on, and with `hold` only moderators see what comes."""
 
     async def resume(self, identity: Identity, prefix: str) -> object:
         """Let a paused session go on."""
+
+    async def request_control(self, identity: Identity, prefix: str) -> str:
+        """Ask for the keyboard; returns what happened."""
+
+    async def give(self, identity: Identity, prefix: str, name: str) -> str:
+        """Give the keyboard to somebody in the session; returns what happened."""
+
+    async def take(self, identity: Identity, prefix: str, reason: str = "") -> str:
+        """Take the keyboard; returns what happened."""
+
+    async def message(self, identity: Identity, prefix: str, text: str) -> str:
+        """Say something to everybody in a session; returns its id."""
+
+    async def broadcast(self, identity: Identity, text: str) -> int:
+        """Say something in every session; returns in how many. Asks nobody: the caller did."""
 
 
 class Connect(Protocol):
@@ -218,6 +243,8 @@ class Desk:
     live: Live
     control: Control
     connect: Connect
+    invitations: Invitations
+    guests: Guests
     replay: Replay
     version: str = "0"
     node: Node | None = None

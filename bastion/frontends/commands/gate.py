@@ -19,6 +19,7 @@ from bastion.frontends.commands.door import Door, Gone
 from bastion.frontends.commands.tree import root
 from bastion.frontends.commands.verbs import SELF, Call, Shown, parse
 from bastion.frontends.commands.words import split_command
+from bastion.services.live.rights import is_guest
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.desk import Desk
@@ -28,6 +29,7 @@ USAGE: Final = 64
 INTERNAL: Final = 70
 _LEFT: Final = 64  # they left at a question, or said no: nothing was done
 _DENIED_RESULT: Final = "denied"
+_SUPERVISION: Final = frozenset({"end", "pause"})  # a hidden session "does not exist"; that it was tried is written down
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +86,17 @@ async def _run(door: Door, words: list[str]) -> int:
         _audit(door, call, _DENIED_RESULT, error.public)
         raise
     except BastionError as error:
-        if call.verb.action.startswith("admin."):
+        if call.verb.action.startswith("admin.") or call.verb.action in _SUPERVISION:
             _audit(door, call, "failed", error.public)
         raise
 
 
 def _decide(door: Door, call: Call) -> None:
     """Refuse what policy does not allow. The only way past is `self`, or a service that asks itself."""
+    if is_guest(door.identity) and call.path.partition(" ")[2] != "join":
+        reason = "A guest may do nothing but join the session they were invited to: log in without a command."
+        _audit(door, call, _DENIED_RESULT, reason)
+        raise Denied("access.guest", reason)
     if call.verb.action == SELF or call.verb.asks == "service":
         return
     decision = door.desk.policies.decide(door.identity, call.verb.action)

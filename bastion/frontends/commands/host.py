@@ -59,8 +59,8 @@ class Host(Protocol):
     ) -> tuple[Decision, float]:
         """Decide as the files and the database have it, without a server; return the decision and its time."""
 
-    def verify_file(self, path: Path) -> str:
-        """Check a recording's or evidence's file; return what was found good, raise `Corrupt`."""
+    def verify_file(self, path: Path, key: Path | None) -> str:
+        """Check a recording's file (against its seals with a public key); return what was found good, raise `Corrupt`."""
 
     def link(self, settings: Settings) -> Link:
         """Return the way to the running server."""

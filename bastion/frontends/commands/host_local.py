@@ -193,9 +193,9 @@ def _policy_explain(  # noqa: PLR0913, PLR0917
     return run_async(work())
 
 
-def _verify(program: Program, home: Path | None, inner_home: Path | None, path: Path) -> int:  # noqa: ARG001
-    """Check a recording's file, without a server."""
-    program.say(program.load().verify_file(path))
+def _verify(program: Program, home: Path | None, inner_home: Path | None, path: Path, key: Path | None) -> int:  # noqa: ARG001
+    """Check a recording's file, without a server; with --key against its seals: exit code 65 names the first bad line."""
+    program.say(program.load().verify_file(path, key))
     return 0
 
 
@@ -262,6 +262,7 @@ def _commands() -> dict[str, click.Command]:
         _option("--web-port", "web__port", type=port, metavar="N", help="Its port; 0 picks a free one."),
     ]
     shells = click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
+    key = _option("--key", "key", type=click.Path(path_type=Path, exists=True), metavar="PUB", help="The public key that its seals were made with.")
     path = click.Argument(["path"], type=click.Path(path_type=Path), metavar="FILE")
     offline = [
         _Offline(
@@ -273,7 +274,7 @@ def _commands() -> dict[str, click.Command]:
         ),
         _Offline("serve", _serve, ("bastion serve", "bastion serve --ssh-port 0"), params=[*serve, _HOME], help=_serve.__doc__),
         _Offline("migrate", _migrate, ("bastion migrate",), params=[_HOME], help=_migrate.__doc__),
-        _Offline("verify", _verify, ("bastion verify session.cast",), params=[path, _HOME], help=_verify.__doc__),
+        _Offline("verify", _verify, ("bastion verify session.cast", "bastion verify session.cast --key audit.key.pub"), params=[path, key, _HOME], help=_verify.__doc__),
         _Offline("version", _version, ("bastion version",), params=[_HOME], help=_version.__doc__),
         _Offline("completion", _completion, ('eval "$(bastion completion bash)"',), params=[shells, _HOME], help=_completion.__doc__),
     ]

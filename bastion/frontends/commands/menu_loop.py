@@ -69,7 +69,7 @@ class _Catalogue:
 
     def _who_is_on(self) -> list[tuple[object, ...]]:
         views = self._door.desk.control.visible(self._door.identity)
-        return [*self._windows(), *((one.id, one.detached, *(person.name for person in one.participants)) for one in views)]
+        return [*self._windows(), *((one.id, one.detached, one.joinable, one.invited, *(person.name for person in one.participants)) for one in views)]
 
     def _windows(self) -> list[tuple[object, ...]]:
         """Return number and name of the windows to go back to."""
@@ -110,9 +110,10 @@ class _Catalogue:
             if not one.detached:
                 return None
             return MenuItem(one.id[:_ID], f"resume your session on {one.endpoint}", actions=("attach",), live=names, kind="session")
-        if not self._door.desk.policies.decide(who, "join", self._all.get(one.endpoint)).allowed:
+        if not one.joinable:
             return None
-        return MenuItem(one.id[:_ID], f"{one.owner} on {one.endpoint}", actions=("join",), live=names, kind="session")
+        note = f"invited as {one.invited}" if one.invited else ""
+        return MenuItem(one.id[:_ID], f"{one.owner} on {one.endpoint}", actions=("join",), live=names, note=note, kind="session")
 
     async def favourite(self, item: MenuItem) -> None:
         """Remember a favourite."""
@@ -171,7 +172,10 @@ async def _open(door: Door, item: MenuItem) -> str:
             windows.open(lambda console: _enter(door, item, console), item.name, fresh="join" not in item.actions)
             return await windows.turn()
     except BastionError as error:
-        return f"{item.name}: {error.public}"
+        return error.public if error.public.startswith(item.name) else f"{item.name}: {error.public}"
+    mine = (one for one in door.desk.control.visible(door.identity) if one.owner_id == door.identity.user_id and one.detached)
+    if any(item.name == one.endpoint or one.id.startswith(item.name) for one in mine):
+        return f"{item.name}: detached. The session goes on; it stands in the list to be resumed."
     return f"{item.name}: ended" + (f" with exit status {status}." if status else ".")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import io
 from collections import OrderedDict
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, TextIO, cast
@@ -106,7 +107,7 @@ class ConsoleInput(Input):
 
     def fileno(self) -> int:
         """There is no file here."""
-        raise NotImplementedError
+        raise io.UnsupportedOperation("fileno")
 
     def typeahead_hash(self) -> str:
         """Return what tells this console from others."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Denied, Missing
+from bastion.core.errors import Corrupt, Denied, Invalid, Missing
 from bastion.core.text import safe_text
 from bastion.frontends.commands.output import amount, span
 from bastion.frontends.commands.sessions import past_row
@@ -19,6 +19,9 @@ from bastion.services.ports import SessionFilter, SessionRecord
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
+    from bastion.frontends.commands.output import Row
+
+MOST = 10_000  # sessions looked through by one --all
 
 
 def fill(root: Noun) -> None:
@@ -73,6 +76,56 @@ def fill(root: Noun) -> None:
         record = await _decided(door, session, "export")
         _note(door, record, "recording.exported")
         await door.desk.replay.cast(record.id, door.handover(), version=2 if v2 else 3)
+
+    @root.verb("verify", action="replay", asks="service", examples=["verify 4f2a", "verify --all", "verify --all --json"])
+    @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
+    @click.option("--all", "every", is_flag=True, help="Every recording that you may replay.")
+    @json_option
+    async def verify(door: Door, session: str, every: bool, as_json: bool) -> int:  # noqa: FBT001
+        """Check recordings against their seals; exit code 65 and the first bad line where one was altered."""
+        if bool(session) == every:
+            raise Invalid("usage.verify", "Say which recording: verify ID, or verify --all.")
+        if every:
+            endpoints = {one.name: one for one in await door.desk.inventory.all()}
+            found = await door.desk.sessions.find(SessionFilter(limit=MOST))
+            decide = door.desk.policies.decide
+            records = [one for one in found if one.recording and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
+            if not records and not decide(door.identity, "replay").allowed:
+                raise Denied("access.denied", f"verify: {decide(door.identity, 'replay').reason}")
+        else:
+            records = [await _decided(door, session, "replay")]
+        rows, bad = await _verified(door, records)
+        if not as_json:
+            for row in rows:
+                row.update(id=str(row["id"])[:12], good="good" if row["good"] else "ALTERED")
+        await door.listing(["id", "good", "lines", "seals", "line", "finding"], rows, as_json_list=as_json, empty="There is no recording to check.")
+        if bad:
+            door.warn(f"{bad} of {len(rows)} recordings are not as they were sealed.")
+        return Corrupt.exit_code if bad else 0
+
+
+async def _verified(door: Door, records: list[SessionRecord]) -> tuple[list[Row], int]:
+    """Check recordings one after the other; return rows and how many are not as they were sealed."""
+    rows: list[Row] = []
+    bad = 0
+    for record in records:
+        verdict = await door.desk.replay.verify(record.id)
+        good = not verdict.finding and (verdict.ended or record.ended_at is None)
+        finding = verdict.finding or ("" if good else f"its end seal is missing: after line {verdict.lines} it was cut off")
+        bad += not good
+        rows.append(
+            {
+                "id": record.id,
+                "good": good,
+                "lines": verdict.lines,
+                "seals": verdict.seals,
+                "ended": verdict.ended,
+                "line": verdict.line,
+                "finding": finding,
+                "digest": verdict.digest,
+            }
+        )
+    return rows, bad
 
 
 async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:

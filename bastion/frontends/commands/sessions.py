@@ -151,13 +151,14 @@ def fill(root: Noun) -> None:
         await door.desk.control.kill(door.identity, view.id, why)
         door.warn(f"Ended {named(view)}.")
 
-    @root.verb("pause", action="pause", asks="service", examples=["pause 4f2a --reason 'let us talk first'"])
+    @root.verb("pause", action="pause", asks="service", examples=["pause 4f2a --reason 'let us talk first'", "pause 4f2a --hold"])
     @click.argument("session", type=SESSION, metavar="ID")
     @click.option("--reason", default="", metavar="TEXT", help="Shown to everybody in the session, and audited.")
-    async def pause(door: Door, session: str, reason: str) -> None:
+    @click.option("--hold", is_flag=True, help="Hold output, too: only moderators see what comes until it is resumed.")
+    async def pause(door: Door, session: str, reason: str, hold: bool) -> None:  # noqa: FBT001
         """Hold a session: nobody's keys reach the endpoint until it is resumed."""
         view = visible_session(door.desk, door.identity, session)
-        await door.desk.control.pause(door.identity, view.id, _checked(reason))
+        await door.desk.control.pause(door.identity, view.id, _checked(reason), hold=hold)
         door.warn(f"Paused {named(view)}.")
 
     @root.verb("resume", action="pause", asks="service", examples=["resume 4f2a"])

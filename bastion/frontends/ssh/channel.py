@@ -17,9 +17,10 @@ Refused = Callable[[Identity, str, str], None]
 
 
 class Channel(ServerSession):
-    """One channel of a logged-in person."""
+    """One channel of a logged-in person. `line`: what runs where they name no command (a guest's only one)."""
 
-    def __init__(self, identity: Identity, target: Target, run: Run, refused: Refused) -> None:
+    def __init__(self, identity: Identity, target: Target, run: Run, refused: Refused, line: bytes | None = None) -> None:  # noqa: PLR0913, PLR0917
+        self._line = line
         self._identity = identity
         self._target = target
         self._run = run
@@ -46,7 +47,7 @@ class Channel(ServerSession):
     def _addressed(self, command: bytes | None) -> bytes | None:
         target = self._target
         if target.endpoint is None:
-            return command
+            return self._line if command is None else command
         name = f"{target.login}@{target.endpoint}" if target.login else target.endpoint
         line = f"connect {name}".encode()
         return line if command is None else line + b" -- " + command

@@ -49,6 +49,15 @@ class SshDoor:
         _log.info("%s %s %s", code, source, detail)
         door.auditor.record(AuditEvent(f"wire.{code}", door.clock.now(), "", source, result="denied", reason=detail))
 
+    def present(self) -> set[str]:
+        """Return the accounts that have connections."""
+        return {visitor.identity.user_id for visitor in self._door.inside if visitor.identity is not None}
+
+    def put_out(self, user_id: str, reason: str) -> None:
+        """End every connection of an account."""
+        for visitor in [one for one in self._door.inside if one.identity is not None and one.identity.user_id == user_id]:
+            visitor.put_out(reason)
+
     async def close(self, end_sessions: Callable[[], Awaitable[None]], drain: float) -> None:
         """Let nobody in any more, end what runs, and give the last words `drain` seconds to go out."""
         self._door.is_open[0] = False

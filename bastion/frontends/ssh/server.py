@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 import asyncssh
 
 from bastion.core.audit.event import AuditEvent
+from bastion.core.errors import Missing
 from bastion.core.identity import Identity
 from bastion.core.text import safe_text
 from bastion.core.values import Target
@@ -35,6 +36,7 @@ class Door:
     auditor: Auditing
     clock: Clock
     is_open: list[bool] = field(default_factory=lambda: [True])
+    inside: set[Visitor] = field(default_factory=set)
 
 
 class Visitor(asyncssh.SSHServer):
@@ -57,6 +59,7 @@ class Visitor(asyncssh.SSHServer):
     def connection_lost(self, exc: Exception | None) -> None:
         """Write down a login that failed."""
         del exc
+        self._door.inside.discard(self)
         if self.identity is None and self._tried:
             self._door.login.refused(self._user_name, self._source(), "no key of that user was proven")
 
@@ -80,7 +83,7 @@ class Visitor(asyncssh.SSHServer):
         self._tried = True
         if not self._door.is_open[0] or not _strong(key):
             return False
-        candidate = await self._door.login.candidate(username, key.get_fingerprint())
+        candidate = await self._door.login.candidate(username, key.get_fingerprint(), self._source())
         if candidate is None or username != self._user_name:
             return False
         self._candidates[key.public_data] = candidate
@@ -103,6 +106,12 @@ class Visitor(asyncssh.SSHServer):
         client = safe_text(str(connection.get_extra_info("client_version") or ""))
         self.target = target
         self.identity = self._door.login.accept(candidate, self._source(), client)
+        self._door.inside.add(self)
+
+    def put_out(self, reason: str) -> None:
+        """End this connection, telling the client why."""
+        if self._connection is not None:
+            self._connection.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
 
     # ------------------------------------------------------------ what they open
 
@@ -110,7 +119,11 @@ class Visitor(asyncssh.SSHServer):
         """A session channel; its own requests are decided in the command tree."""
         if self.identity is None:
             return False
-        return Channel(self.identity, self.target, self._door.run, self._refused)
+        try:
+            line = self._door.login.line(self.identity)
+        except Missing as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, error.public) from None
+        return Channel(self.identity, self.target, self._door.run, self._refused, line)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         """Forwarding is off."""

@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Protocol
 
 from bastion.core.access.decision import Grant, SessionFacts
@@ -28,7 +29,7 @@ from bastion.services.live.audience import Audience
 from bastion.services.live.ledger import Ledger
 from bastion.services.live.screen import LiveScreen
 from bastion.services.live.seat import Seat
-from bastion.services.live.views import ParticipantView, SessionView
+from bastion.services.live.views import Invitation, ParticipantView, SessionView
 from bastion.services.ports import (
     ChannelRequest,
     Clock,
@@ -47,6 +48,10 @@ from bastion.services.tasks import spawn
 class Auditing(Protocol):
     """Where audited facts go: synchronous, queued, never lost."""
 
+    @property
+    def healthy(self) -> bool:
+        """Return whether facts reach the disk now."""
+
     def record(self, event: AuditEvent) -> None:
         """Write a fact down."""
 
@@ -59,6 +64,10 @@ class World:
     dialer: Dialer
     auditor: Auditing
     sessions: Sessions
+
+
+def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
+    del actor, identity, line
 
 
 class SessionActor:
@@ -94,11 +103,15 @@ class SessionActor:
         self._early: list[Callable[[], None]] = []
         self._stays: dict[str, ParticipantRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self.invited: set[str] = set()
+        self.invitations: dict[str, Invitation] = {}
+        """Who was asked in, by user id."""
+        self.barred: set[str] = set()
+        """User ids of those who were sent out; an invitation lets them in again."""
+        self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
-        self._screen = LiveScreen(session.size, lambda: self._go_on("screen"), self._screen_current) if session.interactive else None
-        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on)
+        self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
+        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now)
         self._bytes_out = 0
         self._bytes_in = 0
         self._last_seat = 1
@@ -121,6 +134,11 @@ class SessionActor:
             do.Dismiss: self._dismiss,
             do.ShowHelp: self._audience.show_help,
             do.Window: self._audience.window,
+            do.ShowPeople: self._audience.show_people,
+            do.Prompt: self._audience.prompt,
+            do.Pan: self._audience.pan,
+            do.HoldOutput: self._audience.hold_output,
+            do.InviteWanted: self._invite_wanted,
             do.SetTimer: self._set_timer,
             do.Note: self._note,
             do.Finish: self._finish,
@@ -182,9 +200,24 @@ class SessionActor:
 
     # ------------------------------------------------------------ people come
 
-    def facts(self, identity: Identity) -> SessionFacts:
-        """Return what policy may know of this session when it decides about that person."""
-        return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=identity.name in self.invited)
+    def invitation(self, identity: Identity) -> Invitation | None:
+        """Return that person's invitation, while it holds."""
+        found = self.invitations.get(identity.user_id)
+        return found if found is not None and self._world.clock.now() < found.until else None
+
+    def facts(self, identity: Identity, action: str = "join") -> SessionFacts:
+        """Return what policy may know of this session when it decides about that person.
+
+        One invited as viewer counts as invited for looking on only.
+        """
+        invitation = self.invitation(identity) if self.grant.terms.viewers == "invited" else None
+        invited = invitation is not None and (action == "join" or (action == "control" and invitation.role is Role.CONTROLLER))
+        return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=invited)
+
+    def present(self, user_id: str) -> list[tuple[Participant, Identity]]:
+        """Return the stays of that person here, and who they were proven to be."""
+        people = [person for person in self.session.people.values() if person.user_id == user_id and person.attached]
+        return [(person, identity) for person in people if (identity := self.identity_of(person.id)) is not None]
 
     def begin(self) -> None:
         """Write the session down as pending, before anybody waits for it."""
@@ -221,12 +254,16 @@ class SessionActor:
             console.attach(seat)
         return seat
 
+    def identity_of(self, participant: str) -> Identity | None:
+        """Return who sits there, as they proved themselves."""
+        return self._audience.identity_of(participant)
+
     def _person(self, key: str, console: Console, role: Role, rights: frozenset[str]) -> Participant:
         identity = console.identity
         return Participant(key, identity.user_id, identity.name, role, identity.source, self._now(), console.size, rights)
 
     def _seat(self, key: str, console: Console) -> Seat:
-        seat = Seat(key, console, self.post, self._now, self._audience.status)
+        seat = Seat(key, console, self.post, self._now, self._audience.status, self._audience.panel)
         seat.view = self.view
         self._audience.add(seat)
         return seat
@@ -310,8 +347,8 @@ class SessionActor:
 
     def _record_output(self, effect: do.RecordOutput) -> None:
         self._recording.output(effect.data, self._now())
-        if self._screen is not None and not self._screen.push(effect.data):
-            self._hold_back("screen")
+        if self._screen is not None:
+            self._screen.push(effect.data)
 
     def _record_input(self, effect: do.RecordInput) -> None:
         self._recording.input(effect.data, self._now(), effect.by)
@@ -327,6 +364,11 @@ class SessionActor:
         if stay is not None:
             self._save_stay(replace(stay, left_at=self._world.clock.now(), reason=effect.code))
         self._audience.dismiss(effect)
+
+    def _invite_wanted(self, effect: do.InviteWanted) -> None:
+        identity = self.identity_of(effect.participant)
+        if identity is not None:
+            self.on_invite(self, identity, effect.line)
 
     # ------------------------------------------------------------ effects: time, audit, end
 

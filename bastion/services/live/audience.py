@@ -7,9 +7,13 @@ pictures, a line of its own where nothing can be drawn. It never reaches the end
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
+from bastion.core.access.durations import show_duration
+from bastion.core.identity import Identity
 from bastion.core.session import effects as do
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
@@ -24,11 +28,12 @@ from bastion.services.live.seat import Seat
 NOTICE_SECONDS: Final = 6.0
 HELP_SECONDS: Final = 20.0
 AGAIN_SECONDS: Final = 0.15  # output took the overlay away: it comes back when that pauses
+THEIR_OWN_END: Final = frozenset({"exit", "signal", "session.lost"})  # the far program ended itself, or nobody is there
 _BAR: Final = style(flags=REVERSE)
 HELP: Final = (
     "Ctrl-] and then   d  leave (yours goes on, attach brings it back)   Ctrl-]  send it",
-    "  r  ask for the keyboard   g  give it   t  take it   w  who is here",
-    "  P  pause or resume   k  end for everybody   ?  this help",
+    "  r  ask for the keyboard   g  give it   t  take it   w  who is here   i  invite",
+    "  P  pause or resume   k  end for everybody   arrows  move the picture   .  follow",
     "  c  menu: another window   n p 0-9  switch   s  list them   D  leave them all",
 )
 
@@ -43,12 +48,15 @@ class Audience:
         screen: LiveScreen | None,
         hold_back: Callable[[str], None],
         go_on: Callable[[str], None],
+        now: Callable[[], float],
     ) -> None:
         self._session = session
         self._endpoint = endpoint
         self._screen = screen
         self._hold_back = hold_back
         self._go_on = go_on
+        self._now = now
+        self._ticking = False
         self._seats: dict[str, Seat] = {}
 
     def add(self, seat: Seat) -> None:
@@ -57,11 +65,18 @@ class Audience:
         seat.on_hidden = lambda: self._hide(seat)
         seat.on_shown = lambda: self._unhide(seat)
         seat.on_told = lambda text: self._tell(seat, [text], NOTICE_SECONDS)
+        if self._screen is not None:
+            seat.on_resized = partial(self._screen.window, seat.participant)
         self._seats[seat.participant] = seat
 
     def keys(self) -> list[str]:
         """Return who has a seat."""
         return list(self._seats)
+
+    def identity_of(self, participant: str) -> Identity | None:
+        """Return who sits there."""
+        seat = self._seats.get(participant)
+        return seat.console.identity if seat is not None else None
 
     # ------------------------------------------------------------ back-pressure
 
@@ -124,6 +139,20 @@ class Audience:
         seat.start_pictures()
         self._screen.add(effect.participant, seat)
 
+    def hold_output(self, effect: do.HoldOutput) -> None:
+        """Show what comes to moderators only, or to everybody again."""
+        if self._screen is not None:
+            self._screen.hold(self._moderates if effect.on else None)
+
+    def _moderates(self, participant: str) -> bool:
+        who = self._session.people.get(participant)
+        return who is not None and "moderate" in who.rights
+
+    def pan(self, effect: do.Pan) -> None:
+        """Move somebody's window onto the screen."""
+        if self._screen is not None:
+            self._screen.pan(effect.participant, effect.right, effect.down)
+
     def dismiss(self, effect: do.Dismiss) -> None:
         """Take a seat away."""
         seat = self._seats.pop(effect.participant, None)
@@ -132,9 +161,10 @@ class Audience:
         self._lift(seat)
         if self._screen is not None:
             self._screen.remove(effect.participant)
+            if seat.raw and effect.code not in THEIR_OWN_END:
+                alternate, in_line = self._screen.left_behind()
+                seat.give_back(alternate=alternate, in_line=in_line)
         self._go_on(effect.participant)
-        if seat.raw and effect.code not in ("exit", "signal", "session.lost"):
-            self._settle(seat)
         seat.dismiss(effect.code, effect.text)
 
     # ------------------------------------------------------------ windows
@@ -152,25 +182,21 @@ class Audience:
         self._lift(seat)
         if self._screen is not None:
             self._screen.remove(seat.participant)
-        if seat.raw:
-            seat.raw = False
-            self._settle(seat)
+            if seat.raw and seat.caps.full_screen:
+                seat.write(settle(seat.caps, alternate=self._screen.left_behind()[0]))
+        seat.raw = False
         seat.stop_pictures()
-        self._go_on(seat.participant)
+        self._go_on(seat.participant)  # nobody waits for a window that is not looked at
 
     def _unhide(self, seat: Seat) -> None:
         """Show the session again as it is now."""
-        if self._session.control.holder == seat.participant:
+        session = self._session
+        if session.control.holder == seat.participant and (not session.holding or self._moderates(seat.participant)):
             self.show_raw(do.ShowRaw(seat.participant))
-        elif self._session.state in (State.PENDING, State.CONNECTING):
-            seat.raw = seat.participant == self._session.owner
+        elif session.state in (State.PENDING, State.CONNECTING):
+            seat.raw = seat.participant == session.owner
         else:
             self.show_rendered(do.ShowRendered(seat.participant))
-
-    def _settle(self, seat: Seat) -> None:
-        """Leave a terminal that got bytes as a shell expects it: whatever ran there goes on without it."""
-        if self._screen is not None and seat.caps.full_screen:
-            seat.write(settle(seat.caps, alternate=self._screen.alternate))
 
     # ------------------------------------------------------------ words
 
@@ -186,6 +212,41 @@ class Audience:
         seat = self._seats.get(effect.participant)
         if seat is not None:
             self._tell(seat, list(HELP), HELP_SECONDS)
+
+    def prompt(self, effect: do.Prompt) -> None:
+        """Show a question of ours with its answer so far, until there is none."""
+        seat = self._seats.get(effect.participant)
+        if seat is None:
+            return
+        before, seat.prompt = seat.prompt, effect.text
+        if not seat.caps.full_screen:
+            if effect.text is not None and before is None:
+                seat.console.write_error(f"\r\n[bastion] {safe_text(effect.text)}\r\n".encode())
+            return
+        self._lift(seat)
+        if seat.rendered:
+            self.refresh()
+        else:
+            self._draw(seat)
+
+    def show_people(self, effect: do.ShowPeople) -> None:
+        """Show who is here: name, role, from where, since when, size, how far behind."""
+        seat = self._seats.get(effect.participant)
+        if seat is None:
+            return
+        session, now = self._session, self._now()
+        lines = []
+        for person in session.people.values():
+            theirs = self._seats.get(person.id)
+            lag = theirs.lag if theirs is not None else 0.0
+            does = "detached" if not person.attached else "types" if person.id == session.control.holder else person.role.value
+            since = show_duration(max(0.0, now - person.joined_at))
+            behind = f"  {lag:.0f}s behind" if lag >= 1 else ""
+            lines.append(f"{safe_text(person.name)}  {does}  from {safe_text(person.source)}  for {since}  {person.size}{behind}")
+        fits = max(1, min(session.size.lines, seat.size.lines) - 1)
+        if len(lines) > fits:
+            lines = [*lines[: fits - 1], f"and {len(lines) - fits + 1} more"]
+        self._tell(seat, lines, HELP_SECONDS)
 
     def _tell(self, seat: Seat, words: list[str], seconds: float) -> None:
         if not seat.caps.full_screen:
@@ -211,13 +272,13 @@ class Audience:
     def _draw(self, seat: Seat) -> None:
         """Put the overlay over a terminal that gets bytes: at the top, or at the bottom when the cursor is there."""
         screen = self._screen
-        if screen is None or not seat.notice or not seat.raw or seat.overlay or seat.out.done():
+        if screen is None or not seat.words or not seat.raw or seat.overlay or seat.out.done():
             return
 
         def put() -> None:
-            if not seat.notice or not seat.raw or seat.overlay or seat.out.done():
+            if not seat.words or not seat.raw or seat.overlay or seat.out.done():
                 return
-            rows = [line(self._session.size.columns, f" {text}", _BAR) for text in seat.notice]
+            rows = [line(self._session.size.columns, f" {safe_text(text)}", _BAR) for text in seat.words]
             at = 0 if screen.cursor_line >= len(rows) else self._session.size.lines - len(rows)
             drawn = screen.overlay(rows, max(0, at))
             if drawn is None:
@@ -248,8 +309,32 @@ class Audience:
         holder = session.people.get(session.control.holder or "")
         owner = session.people[session.owner]
         state = " PAUSED " if session.state is State.PAUSED else " "
-        text = "  ".join(seat.notice) or (
+        words = seat.words
+        text = words[0] if len(words) == 1 else (
             f"{owner.name}@{self._endpoint}{state}{session.size} | {holder.name if holder else 'nobody'} types"
-            f" | you: {who.role.value} | REC | Ctrl-] d leaves, ? help"
+            f" | you: {who.role.value} {seat.size} | REC{self._time_left()} | Ctrl-] d leaves, ? help"
         )
-        return line(seat.size.columns, f" {text}", _BAR)
+        return line(seat.size.columns, f" {safe_text(text)}", _BAR)
+
+    def panel(self, participant: str) -> tuple[Row, ...]:
+        """Return several lines of ours, to stand over a viewer's picture."""
+        seat = self._seats.get(participant)
+        if seat is None or len(seat.words) < 2:  # noqa: PLR2004 - one line is the status line's
+            return ()
+        return tuple(line(seat.size.columns, f" {safe_text(text)}", _BAR) for text in seat.words)
+
+    def _time_left(self) -> str:
+        """Return how long the session may go on, by the minute; keeps it current while somebody sees it."""
+        ends = self._session.ends_at
+        if ends is None:
+            return ""
+        left = max(0.0, ends - self._now())
+        if not self._ticking:
+            self._ticking = True
+            asyncio.get_running_loop().call_later(left % 60 + 0.01, self._tick)
+        minutes = math.ceil(left / 60)
+        return f" | {minutes // 60}h{minutes % 60:02d}m left" if minutes >= 60 else f" | {minutes}m left"  # noqa: PLR2004
+
+    def _tick(self) -> None:
+        self._ticking = False
+        self.refresh()

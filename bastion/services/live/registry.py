@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bastion.core.errors import Conflict, Missing
+from bastion.core.identity import Identity
 from bastion.services.live.actor import SessionActor
 from bastion.services.live.views import SessionView
 
@@ -12,9 +15,13 @@ class Live:
 
     def __init__(self) -> None:
         self._actors: dict[str, SessionActor] = {}
+        self.on_invite: Callable[[SessionActor, Identity, str], None] | None = None
+        """Who hears of invitations made by the chord."""
 
     def add(self, actor: SessionActor) -> None:
         """List a session."""
+        if self.on_invite is not None:
+            actor.on_invite = self.on_invite
         self._actors[actor.id] = actor
 
     def remove(self, actor: SessionActor) -> None:

@@ -1,17 +1,20 @@
 """The screen of a live session, followed beside it: pictures for those who look on, keyframes for who takes over.
 
 Theory of operation: output is queued with `push` (one list append on the hot path) and parsed when somebody needs
-it: for frames, for a keyframe, when too much waits, or when the session is quiet. Parsing happens in slices of a
-few milliseconds on the loop: the parser is pure Python, so a thread would hold the interpreter all the same, and a
-process would copy every byte twice. While nobody looks on, the backlog may grow larger, since text that only
-scrolls by is skipped faster the more of it there is. Viewers get differences at most `FRAMES` times a second; those
-with the same picture and the same window share one computed difference; who does not keep up skips frames.
+it: for frames, for a keyframe, when 64 KB wait, or once the session is quiet. Parsing happens in slices of a few milliseconds on
+the loop: the parser is pure Python, so a thread would hold the interpreter all the same, and a process would copy
+every byte twice. It is some fifty times slower than a flood, so nobody ever waits for it: beyond `MOST_BACKLOG` the
+oldest bytes are shed (`Terminal.shed`; the screen is right again after a screenful, and `exact` is False from then
+on), and during a flood parsing takes only a small part of the time. Viewers get differences at most `FRAMES` times a second;
+those with the same picture and the same window share one computed difference; who does not keep up skips frames.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from time import perf_counter
 from typing import Final, Protocol
 
 from bastion.core.terminal import Terminal
@@ -24,10 +27,13 @@ from bastion.core.values import Size
 from bastion.services.tasks import spawn
 
 FRAMES: Final = 30
-SLICE_BYTES: Final = 16 * 1024  # 1-3 ms of parsing (measured); the loop breathes between slices
-UNWATCHED_BACKLOG: Final = 4 * 1024 * 1024
+SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the loop breathes between slices
 QUIET_SECONDS: Final = 0.5
-MOST_BACKLOG: Final = 8 * 1024 * 1024  # further behind than this, the endpoint waits
+EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed exactly
+MOST_BACKLOG: Final = 4 * 1024 * 1024  # further behind than this, in a flood only, the oldest is shed
+KEPT_BACKLOG: Final = 256 * 1024  # down to this: some thousand lines
+FLOOD_BYTES: Final = 256 * 1024  # in one frame's time: 8 MB/s, more than any parser here can follow
+FLOOD_PAUSE: Final = 12  # parsing takes one part in so many of a flood's time
 VIEWERS_A_TURN: Final = 16
 
 
@@ -42,6 +48,9 @@ class Picture(Protocol):
 
     def status(self) -> Row | None:
         """Return their status line, None for no such line."""
+
+    def panel(self) -> tuple[Row, ...]:
+        """Return lines of ours to stand over the top of the picture."""
 
     def show(self, data: bytes) -> None:
         """Send the bytes of a frame."""
@@ -59,14 +68,17 @@ class _Viewer:
 class LiveScreen:
     """The followed screen of one session."""
 
-    def __init__(self, size: Size, on_drained: Callable[[], None], on_current: Callable[[Callable[[], bytes], Size], None]) -> None:
+    def __init__(self, size: Size, on_current: Callable[[Callable[[], bytes], Size], None]) -> None:
         self._terminal: Terminal | None = None
         self._first_size = size
-        self._on_drained = on_drained
         self._on_current = on_current
         self._quiet: asyncio.TimerHandle | None = None
-        self._pushed = False
+        self._pushed = 0  # bytes, since somebody last looked
+        self.exact = True
+        """Whether every byte was parsed so far. Where not, only what scrolled or was redrawn since is certain."""
         self._viewers: dict[str, _Viewer] = {}
+        self._held: Grid | None = None
+        self._sees_held: Callable[[str], bool] = _nobody
         self._waiting: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
         self._dirty = asyncio.Event()
@@ -84,18 +96,17 @@ class LiveScreen:
         """Return the window title as far as it was parsed."""
         return self._terminal.title if self._terminal else ""
 
-    def push(self, data: bytes) -> bool:
-        """Queue output. Cheap: nothing is parsed here. False asks the endpoint to stop until `on_drained`."""
+    def push(self, data: bytes) -> None:
+        """Queue output. Cheap: nothing is parsed here."""
         terminal = self._terminal or self.terminal
         terminal.push(data)
-        backlog = terminal.backlog
-        if self._viewers or self._waiting or backlog > UNWATCHED_BACKLOG:
+        self._pushed += len(data)
+        if terminal.backlog > MOST_BACKLOG and terminal.shed(KEPT_BACKLOG):
+            self.exact = False
+        if self._viewers or self._waiting or terminal.backlog > EAGER_BACKLOG:
             self._wake()
-            return backlog <= MOST_BACKLOG
-        self._pushed = True
-        if self._quiet is None:
+        elif self._quiet is None:
             self._quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._when_quiet)
-        return True
 
     def _when_quiet(self) -> None:
         """Catch up once nothing came for a while: titles, keyframes and search are then up to date for next to nothing."""
@@ -103,7 +114,7 @@ class LiveScreen:
         if self._closed:
             return
         if self._pushed:
-            self._pushed = False
+            self._pushed = 0
             self._quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._when_quiet)
         elif self.terminal.backlog:
             self._wake()
@@ -130,6 +141,23 @@ class LiveScreen:
             viewer.last = None
             self._wake()
 
+    def pan(self, key: str, right: int, down: int) -> None:
+        """Move a viewer's window by cells; 0, 0 ties it to the cursor again."""
+        viewer = self._viewers.get(key)
+        if viewer is not None:
+            here = viewer.viewport
+            viewer.viewport = here.panned(self.terminal.snapshot(), right, down) if right or down else here.following()
+            self._wake()
+
+    def hold(self, sees: Callable[[str], bool] | None) -> None:
+        """Keep the picture as it is for all viewers but those whom `sees` names; None lets it go on."""
+        self._held = None
+        if sees is not None:
+            self.terminal.catch_up()
+            self._held = self.terminal.snapshot()
+            self._sees_held = sees
+        self.refresh()
+
     def refresh(self) -> None:
         """Draw again soon: a status line changed."""
         if self._viewers:
@@ -154,13 +182,6 @@ class LiveScreen:
         return Overlay(b"".join(each.show for each in drawn), b"".join(each.hide for each in drawn))
 
     @property
-    def alternate(self) -> bool:
-        """Return whether the alternate screen is shown, as far as it was parsed where much waits."""
-        if self.terminal.backlog <= SLICE_BYTES:
-            self.terminal.catch_up()
-        return self.terminal.alternate
-
-    @property
     def cursor_line(self) -> int:
         """Return the line the cursor is on."""
         return self.terminal.cursor[1]
@@ -169,6 +190,15 @@ class LiveScreen:
         """Return bytes that bring a fresh terminal of this size to the state here, unfinished sequences included."""
         self.terminal.catch_up()
         return self.terminal.dump() + self.terminal.pending
+
+    def left_behind(self) -> tuple[bool, bool]:
+        """Return whether the program is on the alternate screen, and whether its cursor is inside a line.
+
+        As far as it was parsed, where much waits: leaving is not held up by that.
+        """
+        if self.terminal.backlog <= SLICE_BYTES:
+            self.terminal.catch_up()
+        return self.terminal.alternate, self.terminal.cursor[0] > 0
 
     def close(self) -> None:
         """Stop following."""
@@ -207,35 +237,39 @@ class LiveScreen:
 
     async def _advance(self) -> None:
         terminal = self.terminal
-        behind = terminal.backlog > MOST_BACKLOG
+        flood, self._pushed = self._pushed > FLOOD_BYTES, 0
         left = terminal.backlog  # what comes meanwhile waits for the next turn: more of it can be skipped then
         while left > 0 and terminal.backlog:
+            start = perf_counter()
             left -= terminal.advance(SLICE_BYTES)
-            await asyncio.sleep(0)
+            pause = (perf_counter() - start) * (FLOOD_PAUSE if flood else 1)
+            await asyncio.sleep(0 if self._waiting else pause)
             if self._closed:
                 return
-        if behind:
-            self._on_drained()
-        if not terminal.backlog:
+        if self.exact and not terminal.backlog:
             self._on_current(self.keyframe, Size(terminal.columns, terminal.lines))
         waiting, self._waiting = self._waiting, []
         for call in waiting:
             call()
 
     async def _frame(self) -> None:
-        grid = self.terminal.snapshot()
+        current = self.terminal.snapshot()
         shared: dict[tuple[object, ...], tuple[Grid, bytes]] = {}
         done = 0
-        for viewer in list(self._viewers.values()):
+        for name, viewer in list(self._viewers.items()):
+            grid = current if self._held is None or self._sees_held(name) else self._held
             if not viewer.picture.ready():
                 self._dirty.set()
                 continue
-            status = viewer.picture.status()
+            status, panel = viewer.picture.status(), viewer.picture.panel()
             viewer.viewport = viewer.viewport.followed(grid)
-            key = (id(viewer.last), viewer.viewport, viewer.picture.caps, status)
+            key = (id(viewer.last), id(grid), viewer.viewport, viewer.picture.caps, status, panel)
             found = shared.get(key)
             if found is None:
                 after = view(grid, viewer.viewport, status)
+                if panel:
+                    over = min(len(panel), len(after.rows) - 1)
+                    after = replace(after, rows=(*panel[:over], *after.rows[over:]))
                 found = shared[key] = (after, diff(viewer.last, after, viewer.picture.caps))
             viewer.last, data = found
             if data:
@@ -243,3 +277,7 @@ class LiveScreen:
             done += 1
             if done % VIEWERS_A_TURN == 0:
                 await asyncio.sleep(0)
+
+
+def _nobody(_: str) -> bool:
+    return False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bastion.core.session import events as e
 from bastion.core.terminal.caps import Caps
-from bastion.core.terminal.fullscreen import enter, leave
+from bastion.core.terminal.fullscreen import enter, give_back, leave
 from bastion.core.terminal.grid import Grid, Row
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Seat:
         post: Callable[[e.Event], None],
         now: Callable[[], float],
         status: Callable[[str], Row | None],
+        panel: Callable[[str], tuple[Row, ...]],
     ) -> None:
         self.participant = participant
         self.console = console
@@ -42,18 +43,22 @@ class Seat:
         self.out: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         self.endpoint_waits = False
         self.notice: list[str] = []
+        self.prompt: str | None = None
+        """What they are asked, with what they answered so far; stands above notices."""
         self.overlay = b""
         """What takes the overlay away, while one is shown."""
-        self._blocked = False
+        self._blocked_at: float | None = None
         self._post = post
         self._now = now
         self._status = status
+        self._panel = panel
         self.on_drained: Callable[[], None] = lambda: None
         self.on_hidden: Callable[[], None] = lambda: None
         self.on_shown: Callable[[], None] = lambda: None
         self.on_told: Callable[[str], None] = lambda text: None
         self.view: Callable[[], SessionView] | None = None
         """The session as it is listed now."""
+        self.on_resized: Callable[[Size], None] = lambda _: None
 
     # ------------------------------------------------------------ from the person
 
@@ -64,6 +69,7 @@ class Seat:
     def resized(self, size: Size) -> None:
         """Their window has another size."""
         self.size = size
+        self.on_resized(size)
         self._post(e.Resized(self._now(), self.participant, size))
 
     def signalled(self, name: str) -> None:
@@ -80,7 +86,7 @@ class Seat:
 
     def drained(self) -> None:
         """They took what they were sent."""
-        self._blocked = False
+        self._blocked_at = None
         self.on_drained()
 
     # ------------------------------------------------------------ windows
@@ -89,7 +95,7 @@ class Seat:
         """Another window comes to the front: give the terminal back, blank or not, and send nothing."""
         self.on_hidden()
         self.hidden = True
-        self._blocked = False
+        self._blocked_at = None
 
     def unhide(self) -> None:
         """This window is in front again: take its size, and show the session exactly as it is."""
@@ -101,24 +107,44 @@ class Seat:
     # ------------------------------------------------------------ to the person
 
     def write(self, data: bytes, *, stderr: bool = False) -> bool:
-        """Send the endpoint's bytes as they are; False when the endpoint should wait."""
+        """Send the endpoint's bytes as they are; False when the endpoint should wait. Nothing once they are out."""
+        if self.out.done():
+            return True
         ok = self.console.write_error(data) if stderr else self.console.write(data)
         if not ok:
-            self._blocked = True
+            self._block()
         return ok
 
     def ready(self) -> bool:
         """Return whether they took the last frame."""
-        return not self._blocked and self.console.is_open
+        return self._blocked_at is None and self.console.is_open and not self.out.done()
+
+    def _block(self) -> None:
+        if self._blocked_at is None:
+            self._blocked_at = self._now()
+
+    @property
+    def lag(self) -> float:
+        """Return for how many seconds they have not taken what they were sent; 0 when they keep up."""
+        return 0.0 if self._blocked_at is None else self._now() - self._blocked_at
+
+    @property
+    def words(self) -> list[str]:
+        """Return what is to be said to them now."""
+        return self.notice if self.prompt is None else [self.prompt]
 
     def status(self) -> Row | None:
         """Return their status line."""
         return self._status(self.participant)
 
+    def panel(self) -> tuple[Row, ...]:
+        """Return lines of ours over the picture."""
+        return self._panel(self.participant)
+
     def show(self, data: bytes) -> None:
-        """Send a frame."""
-        if not self.console.write(data):
-            self._blocked = True
+        """Send a frame; nothing once they are out."""
+        if not self.out.done() and not self.console.write(data):
+            self._block()
 
     def start_pictures(self) -> None:
         """Bring their terminal into the state that pictures are drawn on."""
@@ -131,6 +157,11 @@ class Seat:
         if self.rendered:
             self.rendered = False
             self.console.write(leave(self.caps))
+
+    def give_back(self, *, alternate: bool, in_line: bool) -> None:
+        """Undo on their terminal what the program did that they leave behind."""
+        if self.raw and self.console.is_open:
+            self.console.write(give_back(self.caps, alternate=alternate, in_line=in_line))
 
     def dismiss(self, code: str, text: str) -> None:
         """End their stay; `out` tells whoever brought them."""

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bastion.core.session.participants import Role
 from bastion.core.values import Size
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Somebody asked into one session, as viewer or controller, until then (seconds since the epoch)."""
+
+    user_id: str
+    name: str
+    role: Role
+    until: float
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +52,7 @@ class SessionView:
     detached: bool
     labels: tuple[tuple[str, str], ...] = ()
     command: str = ""
+    joinable: bool = False
+    """Whether the person this was made for may join now."""
+    invited: str = ""
+    """The role they were invited as, if they were."""

@@ -132,9 +132,7 @@ def _agree(cells: tuple[Cell | None, ...]) -> Wanted | None:
 def _majority(rows: tuple[str | None, ...]) -> tuple[Wanted | None, ...]:
     known = [_row(row) if row is not None else None for row in rows]
     width = max(len(row) for row in known if row is not None)
-    return tuple(
-        _agree(tuple(row[x] if row is not None and x < len(row) else None for row in known)) for x in range(width)
-    )
+    return tuple(_agree(tuple(row[x] if row is not None and x < len(row) else None for row in known)) for x in range(width))
 
 
 def _differs(wanted: Wanted, cell: Cell) -> bool:
@@ -143,11 +141,7 @@ def _differs(wanted: Wanted, cell: Cell) -> bool:
         return True
     if text == "":
         return False
-    return (
-        wanted.fg not in {None, fg}
-        or wanted.bg not in {None, bg}
-        or any((flag in flags) != on for flag, on in wanted.flags)
-    )
+    return wanted.fg not in {None, fg} or wanted.bg not in {None, bg} or any((flag in flags) != on for flag, on in wanted.flags)
 
 
 def differences(case: Case, shown: dict[str, Any]) -> list[str]:
@@ -156,16 +150,12 @@ def differences(case: Case, shown: dict[str, Any]) -> list[str]:
     told = [found[0] for found in screens if found]
     wrong = []
     for y in range(len(shown["cells"])):
-        rows = tuple(
-            json.dumps(found[0]["packed"][y]) if found and y < len(found[0]["packed"]) else None for found in screens
-        )
+        rows = tuple(json.dumps(found[0]["packed"][y]) if found and y < len(found[0]["packed"]) else None for found in screens)
         for x, wanted in enumerate(_majority(rows)):
             if wanted is not None and _differs(wanted, tuple(shown["cells"][y][x])):
                 wrong.append(f"cell {x},{y} is {shown['cells'][y][x]}, most show {wanted}")
     for part in ("cursor", "visible", "alt", "title"):
-        votes = [
-            [min(one["cursor"][0], one["cols"] - 1), one["cursor"][1]] if part == "cursor" else one[part] for one in told
-        ]
+        votes = [[min(one["cursor"][0], one["cols"] - 1), one["cursor"][1]] if part == "cursor" else one[part] for one in told]
         most = next((vote for vote in votes if votes.count(vote) >= 2), None)
         if most is not None and most != shown[part]:
             wrong.append(f"{part} is {shown[part]}, most show {most}")

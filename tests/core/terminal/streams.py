@@ -37,7 +37,9 @@ _modes = st.builds(
     st.sampled_from(["1", "4", "5", "6", "7", "12", "20", "25", "45", "47", "1000", "1002", "1006", "1004", "1047", "1048", "1049", "2004", "2026"]),
     st.sampled_from("hl"),
 )  # fmt: skip
-_escapes = st.sampled_from(["\x1b" + rest for rest in ("7", "8", "D", "E", "M", "H", "c", "=", ">", "N", "O", "n", "o", "(0", "(B", ")0", "*0", "#8", "%G")])
+_escapes = st.sampled_from(
+    ["\x1b" + rest for rest in ("7", "8", "D", "E", "M", "H", "c", "=", ">", "N", "O", "n", "o", "(0", "(B", ")0", "*0", "#8", "%G")]
+)
 _controls = st.sampled_from(["\r\n", "\r\n", "\r", "\n", "\b", "\t", "\x0b", "\x0e", "\x0f", "\x07", "\x00", "\x7f", "\x18"])
 _strings = st.builds(
     "\x1b{}{}{}".format,
@@ -45,7 +47,9 @@ _strings = st.builds(
     st.sampled_from(["0;title", "2;é中", "8;;https://example.org/a", "8;;", "8;;javascript:x", "52;c;aGk=", "4;1;?", "q#0~~", ""]),
     st.sampled_from(["\x07", "\x1b\\", "\x18", ""]),
 )
-_broken = st.sampled_from(["\x1b", "\x1b[", "\x1b[3\n2", "\x1b[?", "\x1b[1;2\x1b", "\x1b(", "\x1b[" + "1" * 300, "\x1b[" + "1;" * 300 + "m", "\x1b]0;"])
+_broken = st.sampled_from(
+    ["\x1b", "\x1b[", "\x1b[3\n2", "\x1b[?", "\x1b[1;2\x1b", "\x1b(", "\x1b[" + "1" * 300, "\x1b[" + "1;" * 300 + "m", "\x1b]0;"]
+)
 
 pieces = st.one_of(_words, _words, _words, _sgr, _csi, _modes, _escapes, _controls, _controls, _strings, _broken).map(
     lambda text: text.encode()

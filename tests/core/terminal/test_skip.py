@@ -13,9 +13,27 @@ _line = st.builds(
     lambda parts, count, end: b"".join(parts) * count + end,
     st.lists(
         st.sampled_from(
-            [b"text ", b"2026 INFO", b"\x1b[31m", b"\x1b[0;1;44mx", b"\x1b[m", b"\x1b[0m", b"\x1b[7mreversed", b"\x1b[K", b"\t", b"\b\b",
-             b"\r", b"y" * 90, "中文é".encode(), "e\u0301".encode(), b"\xff", b"\x1b(B", b"\x1b[3D\x1b[2P", b"\x07"]
-        ),  # fmt: skip
+            [
+                b"text ",
+                b"2026 INFO",
+                b"\x1b[31m",
+                b"\x1b[0;1;44mx",
+                b"\x1b[m",
+                b"\x1b[0m",
+                b"\x1b[7mreversed",
+                b"\x1b[K",
+                b"\t",
+                b"\b\b",
+                b"\r",
+                b"y" * 90,
+                "中文é".encode(),
+                "e\u0301".encode(),
+                b"\xff",
+                b"\x1b(B",
+                b"\x1b[3D\x1b[2P",
+                b"\x07",
+            ]
+        ),
         max_size=6,
     ),
     st.integers(1, 40),

@@ -44,7 +44,7 @@ def host_key(seed: int = 9) -> HostKey:
 
 class FakeConsole:
     def __init__(self, name="alice", roles=("engineer",), term="", typed=(), size=SIZE, **environment):
-        self.identity = Identity(f"u-{name}", name, tuple(roles), "192.0.2.7", (Factor("publickey", NOW, "SHA256:x"),))
+        self.identity = Identity(name if name.startswith("guest:") else f"u-{name}", name, tuple(roles), "192.0.2.7", (Factor("publickey", NOW, "SHA256:x"),))
         self.term = term
         self.size = size
         self.environment = environment
@@ -298,6 +298,8 @@ class FakeView:
     participants: tuple = field(default_factory=lambda: (FakeParticipant(),))
     bytes_out: int = 12345
     detached: bool = False
+    joinable: bool = False
+    invited: str = ""
 
 
 class FakeLive:
@@ -320,8 +322,28 @@ class FakeControl:
     async def kill(self, identity, prefix, reason):
         self.done.append(("kill", identity.name, prefix, reason))
 
-    async def pause(self, identity, prefix, reason=""):
-        self.done.append(("pause", identity.name, prefix, reason))
+    async def pause(self, identity, prefix, reason="", *, hold=False):
+        self.done.append(("pause", identity.name, prefix, reason, *(["hold"] if hold else [])))
+
+    async def request_control(self, identity, prefix):
+        self.done.append(("request", identity.name, prefix))
+        return "bob was asked."
+
+    async def give(self, identity, prefix, name):
+        self.done.append(("give", identity.name, prefix, name))
+        return f"{name} has the keyboard."
+
+    async def take(self, identity, prefix, reason=""):
+        self.done.append(("take", identity.name, prefix, reason))
+        return "You have the keyboard."
+
+    async def message(self, identity, prefix, text):
+        self.done.append(("message", identity.name, prefix, text))
+        return prefix
+
+    async def broadcast(self, identity, text):
+        self.done.append(("broadcast", identity.name, text))
+        return 3
 
     async def resume(self, identity, prefix):
         self.done.append(("resume", identity.name, prefix))
@@ -348,6 +370,26 @@ class FakeConnect:
     async def attach(self, console, prefix=""):
         self.calls.append(("attach", prefix))
         return self.status
+
+
+class FakeInvitations:
+    def __init__(self):
+        self.done = []
+
+    async def invite(self, identity, prefix, name, role="viewer", seconds=1800.0):
+        self.done.append(("invite", identity.name, prefix, name, role, seconds))
+
+    async def withdraw(self, identity, prefix, name):
+        self.done.append(("withdraw", identity.name, prefix, name))
+        return name
+
+    async def kick(self, identity, prefix, name, reason=""):
+        self.done.append(("kick", identity.name, prefix, name, reason))
+        return name
+
+    async def issue(self, identity, prefix, name, company, purpose, role="viewer", seconds=1800.0):
+        self.done.append(("guest", identity.name, prefix, name, company, purpose, role, seconds))
+        return "0123456789abcdef"
 
 
 class FakeSessions:
@@ -413,6 +455,7 @@ class World:
         self.live = FakeLive()
         self.control = FakeControl(self.live, self.policies)
         self.connect = FakeConnect()
+        self.invitations = FakeInvitations()
         self.sessions = FakeSessions()
         self.preferences = FakePreferences()
         numbers = iter(range(1, 10_000))
@@ -445,6 +488,8 @@ class World:
             live=self.live,
             control=self.control,
             connect=self.connect,
+            invitations=self.invitations,
+            guests=self.invitations,
             replay=FakeReplay(),
             version="1.2.3",
         )

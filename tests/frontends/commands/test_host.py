@@ -72,7 +72,7 @@ class FakeHost:
     async def explain(self, settings, user, endpoint, action, at, source):
         return Decision(self.verdict, "team", "because of team"), at or NOW
 
-    def verify_file(self, path):
+    def verify_file(self, path, key):
         if path.read_bytes() != b"good":
             raise Corrupt("cast.damaged", f"{path}: line 3 is damaged.")
         return "It is whole."

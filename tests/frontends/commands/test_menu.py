@@ -95,7 +95,7 @@ async def test_who_is_on_it_now_appears_by_itself(world, monkeypatch):
 
 async def test_sessions_to_join_and_to_resume_stand_in_the_menu(world):
     world.policies.allowed["alice"] |= {"list", "join"}
-    world.live.all = [FakeView(), FakeView("99aa", owner="alice", owner_id="u-alice", endpoint="db01", detached=True)]
+    world.live.all = [FakeView(joinable=True), FakeView("99aa", owner="alice", owner_id="u-alice", endpoint="db01", detached=True)]
     console = FakeConsole(term="xterm")
     async with at_the_menu(world, console):
         await console.shows("resume your session on db01")

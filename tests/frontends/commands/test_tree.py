@@ -73,7 +73,8 @@ async def test_what_the_gate_asks_is_refused_to_an_engineer_with_the_reason_and_
 
 async def test_the_gate_leaves_nothing_open_that_is_not_listed_here():
     assert {path for path, verb in VERBS if verb.asks == "service"} == {
-        "connect", "join", "attach", "kill", "pause", "resume", "recordings", "replay", "cast", "transcript", "admin",
+        "connect", "join", "attach", "kill", "pause", "resume", "recordings", "replay", "cast", "transcript", "verify", "admin",
+        "invite", "kick", "request-control", "give", "take", "message",
     }  # fmt: skip
     assert {path for path, verb in VERBS if verb.action == verbs.SELF} == {
         "help", "whoami", "version", "ls", "menu", "sessions", "keys list", "keys add", "keys remove",
@@ -310,6 +311,64 @@ async def test_pause_resume_join_and_attach_reach_their_services(world):
     await world.run("attach", who="root")
     assert world.control.done == [("pause", "root", "4f2a11112222", "talk"), ("resume", "root", "4f2a11112222")]
     assert world.connect.calls == [("join", "4f", "moderator"), ("attach", "")]
+
+
+async def test_invitations_guests_and_kicks_reach_their_service(world):
+    await world.run("invite 4f2a bob --as controller --for 10m")
+    await world.run("invite 4f2a bob --withdraw")
+    code, out, _ = await world.run("invite 4f2a --guest 'Ada L' --company Acme --purpose press --for 5m")
+    await world.run("kick 4f2a bob --reason done")
+    assert (code, out) == (0, "guest-0123456789abcdef\n")
+    assert world.invitations.done == [
+        ("invite", "alice", "4f2a", "bob", "controller", 600.0),
+        ("withdraw", "alice", "4f2a", "bob"),
+        ("guest", "alice", "4f2a", "Ada L", "Acme", "press", "viewer", 300.0),
+        ("kick", "alice", "4f2a", "bob", "done"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("invite 4f2a", "Say whom"),
+        ("invite 4f2a bob --guest Ada", "Say whom"),
+        ("invite 4f2a bob --for 30", "is not a length of time"),
+        ("invite 4f2a bob --as moderator", "'moderator' is not one of"),
+    ],
+)
+async def test_an_invitation_that_makes_no_sense_is_refused_with_what_would(line, reason, world):
+    code, _, err = await world.run(line)
+    assert code == 64
+    assert reason in err
+    assert world.invitations.done == []
+
+
+async def test_the_keyboard_and_words_reach_their_service(world):
+    for line in ("request-control 4f", "give 4f bob", "take 4f --reason show", "message 4f look at line 12"):
+        assert (await world.run(line))[0] == 0
+    assert world.control.done == [
+        ("request", "alice", "4f"),
+        ("give", "alice", "4f", "bob"),
+        ("take", "alice", "4f", "show"),
+        ("message", "alice", "4f", "look at line 12"),
+    ]
+
+
+async def test_words_to_every_session_are_for_admins_of_nodes(world):
+    code, _, err = await world.run("message --all back in an hour")
+    assert code == 77
+    assert "no rule allows alice to" in err
+    assert world.control.done == []
+
+
+async def test_a_guest_may_do_nothing_but_join(world):
+    for line in ("whoami", "ls", "sessions", "keys list", "menu", "connect web01", "invite 4f bob", "message 4f hello"):
+        code, out, err = await world.run(line, who="guest:1")
+        assert (code, out) == (77, ""), line
+        assert "A guest may do nothing but join" in err
+    assert world.connect.calls == []
+    await world.run("join 4f", who="guest:1")
+    assert world.connect.calls == [("join", "4f", "viewer")]
 
 
 async def test_an_unknown_role_is_a_usage_error(world):

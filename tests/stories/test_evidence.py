@@ -1,0 +1,33 @@
+"""Recordings that can be proven: sealed while they are written, verified over ssh and offline."""
+
+from __future__ import annotations
+
+from tests.lab.bastion import Bastion
+
+
+def test_an_untouched_recording_verifies_and_an_altered_one_is_named_with_its_line(own_bastion: Bastion) -> None:
+    own_bastion.ssh("alice", "connect web01 -- seq 1 50")
+    own_bastion.ssh("alice", "connect web01 -- echo evidence-line; sleep 0.1; echo second")
+    good = own_bastion.ssh("aud", "verify --all --json")
+    assert good.returncode == 0, good.stdout.decode() + good.stderr.decode()
+    altered = next(cast for cast in own_bastion.casts() if b"evidence-line" in cast.read_bytes())
+    content = altered.read_bytes()
+    altered.chmod(0o600)
+    altered.write_bytes(content.replace(b"evidence-line", b"evidence-lime"))
+    bad = own_bastion.ssh("aud", "verify --all")
+    assert bad.returncode == 65
+    assert b"ALTERED" in bad.stdout
+    assert b"1 of 2 recordings are not as they were sealed" in bad.stderr
+    offline = own_bastion.program("verify", str(altered), "--key", str(own_bastion.home / "audit.key.pub"), check=False)
+    assert offline.returncode == 65
+    line = next(number for number, text in enumerate(content.splitlines(), 1) if b"evidence-line" in text)
+    assert f"line {line}" in offline.stderr.decode()
+    altered.write_bytes(content)
+    again = own_bastion.program("verify", str(altered), "--key", str(own_bastion.home / "audit.key.pub"), check=False)
+    assert again.returncode == 0, again.stderr.decode()
+
+
+def test_one_without_the_right_may_not_verify_and_is_told_why(bastion: Bastion) -> None:
+    refused = bastion.ssh("alice", "verify --all")
+    assert refused.returncode == 77
+    assert b"No rule allows replay for alice" in refused.stderr
