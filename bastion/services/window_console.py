@@ -69,6 +69,11 @@ class WindowConsole:
         """Return this as the console it is: attributes that hold functions are methods to whoever calls them."""
         return cast("Console", self)
 
+    @property
+    def full_screen(self) -> bool:
+        """Return whether the terminal can be addressed at all."""
+        return Caps.of(self.term).full_screen
+
     # ------------------------------------------------------------ coming and going
 
     def show(self, *, fresh: bool) -> None:
@@ -122,8 +127,7 @@ class WindowConsole:
         """Begin on a page of its own: the session's screen and the terminal then agree on where everything is."""
         self._blank = False
         self.write = self._real.write
-        caps = Caps.of(self.term, self.environment.get("COLORTERM", ""))
-        return self._real.write(page(self.size.lines) + data if caps.full_screen else data)
+        return self._real.write(page(self.size.lines) + data if self.full_screen else data)
 
     # ------------------------------------------------------------ as a console
 

@@ -74,6 +74,8 @@ class Windows:
         self._said: list[str] = []
         self._last_words: list[str] = []
         """For the terminal as it is left."""
+        self._own_page = False
+        """Whether the terminal's main screen holds what sessions wrote, and no longer what stood there before."""
         self._gone = False
         self._done = asyncio.Event()
 
@@ -216,7 +218,10 @@ class Windows:
                 self._recent.append(before.number)
         self._recent = [number for number in self._recent if number != window.number]
         self._front = window
-        window.console.show(fresh=fresh)
+        again, self._own_page = fresh and self._own_page, self._own_page or fresh
+        window.console.show(fresh=fresh and not again)
+        if again and window.console.full_screen:
+            self._real.write(b"\x1b[m\x1b[H\x1b[2J")  # what another session left there; its screen is kept
 
     def _seen(self, window: _Window) -> None:
         session = window.session
@@ -274,7 +279,8 @@ class Windows:
         if menu is not None and menu is self._main:
             self._show(menu)
         else:
-            self._show(self._windows[self._recent[-1]] if self._recent else next(iter(self._windows.values())))
+            before = [number for number in self._recent if number > MENU] or list(self._windows)
+            self._show(self._windows[before[-1]])
             if self._said:
                 self._tell(self.take())
 
