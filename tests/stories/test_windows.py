@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,19 +11,21 @@ from pathlib import Path
 import pyte
 import pytest
 
-from tests.conftest import furnished
 from tests.lab.bastion import Bastion
 from tests.lab.sshd import Sshd
 from tests.lab.tmux import Tmux
 from tests.lab.waiting import until
 
-COUNTER = "PS1='$ '; clear; i=0; while :; do i=$((i+1)); printf '\\033[7mtick\\033[m %d\\n' $i; sleep 0.1; done"
+COUNTER = "PS1='$ '; clear; i=0; while :; do i=$((i+1)); printf '\\033[7mtick\\033[m %d\\n' $i; sleep 0.04; done"
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, sshd: Sshd) -> Iterator[Bastion]:
+def desk(tmp_path_factory: pytest.TempPathFactory, furnished_home: Bastion, sshd: Sshd) -> Iterator[Bastion]:
     """A bastion of this module's own, with web01 and db01."""
-    lives = furnished(tmp_path_factory.mktemp("windows") / "b", sshd)
+    lives = Bastion(tmp_path_factory.mktemp("windows") / "b")
+    shutil.copytree(furnished_home.folder / "home", lives.home)
+    lives.keys = furnished_home.keys
+    lives.start()
     lives.add_endpoint("db01", sshd)
     yield lives
     lives.stop()
@@ -76,6 +79,13 @@ def vim(window: Tmux, file: Path, text: str) -> list[object]:
     window.wait("-- INSERT --")
     window.wait(text.rpartition("\n")[2])
     return cells(window)
+
+
+def prompt(window: Tmux, text: str) -> None:
+    """Give the shell a prompt of its own on an empty screen."""
+    window.text(f"PS1='{text[:1]}''{text[1:]}'; clear")  # what is typed does not look like what it makes
+    window.type("Enter")
+    window.wait(text.strip())
 
 
 def choose(window: Tmux, name: str) -> None:
@@ -161,15 +171,11 @@ def test_what_is_typed_right_after_a_switch_reaches_the_new_window_only(open_tmu
     window = open_tmux("alice")
     choose(window, "web01")
     window.wait("~")
-    window.text("PS1='one$ '; clear")
-    window.type("Enter")
-    window.wait("one$")
+    prompt(window, "one$ ")
     window.type("C-]", "c")
     choose(window, "db01")
     window.wait("~")
-    window.text("PS1='two$ '; clear")
-    window.type("Enter")
-    window.wait("two$")
+    prompt(window, "two$ ")
     window.type("C-]", "1", "e", "c", "h", "o", "Space", "h", "e", "r", "e", "C-]", "2", "t", "h", "e", "r", "e")
     assert "two$ there" in window.wait("two$ there")
     window.type("C-]", "n")
@@ -261,9 +267,7 @@ def test_a_session_that_ended_meanwhile_leaves_its_reason_for_the_next_login_onc
 def test_the_end_of_one_window_leads_to_another_and_the_last_one_gives_the_exit_code(open_tmux: Callable[..., Tmux]) -> None:
     window = open_tmux("alice", "connect web01")
     window.wait("~")
-    window.text("PS1='first$ '; clear")
-    window.type("Enter")
-    window.wait("first$")
+    prompt(window, "first$ ")
     window.type("C-]", "c")
     choose(window, "db01")
     window.wait("~")
@@ -279,9 +283,7 @@ def test_the_end_of_one_window_leads_to_another_and_the_last_one_gives_the_exit_
 def test_leaving_the_menu_leads_back_to_the_session_it_was_opened_from(open_tmux: Callable[..., Tmux]) -> None:
     window = open_tmux("alice", "connect web01")
     window.wait("~")
-    window.text("PS1='still$ '; clear")
-    window.type("Enter")
-    window.wait("still$")
+    prompt(window, "still$ ")
     before = cells(window)
     window.type("C-]", "c")
     window.wait("back")
