@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -134,11 +135,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     low_water_share=settings.recording.free_share,
                 )
                 gatekeeper = Gatekeeper(policies, source, clock)
-                dialer = EndpointDialer(SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout), str(settings.home))
+                dialer = EndpointDialer(
+                    SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
+                    str(settings.home),
+                )
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
-                guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.session_id)
+                guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
                     World(clock, dialer, auditor, store.sessions),
                     gatekeeper,
@@ -190,7 +194,9 @@ class Host:
                 _log.warning("audit: %s", house.store.audit.notice)
                 house.auditor.record(AuditEvent("audit.noticed", house.clock.now(), result="failed", reason=str(house.store.audit.notice)))
             pulse = Pulse(house.clock, thread_usage, house.auditor.record)
-            node = Node(settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory)
+            node = Node(
+                settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory
+            )
             desk = replace(house.desk, node=node)
             door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock)
             await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), _wire_limits(settings))
@@ -247,7 +253,7 @@ class Host:
 
         return run_folder(folder)
 
-    async def explain(  # noqa: PLR0913 - a question has these parts
+    async def explain(
         self, settings: Settings, user: str, endpoint: str | None, action: str, at: float | None, source: str
     ) -> tuple[Decision, float]:
         """Decide as files and database have it, without a server."""
@@ -283,7 +289,7 @@ class HostLink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001, PLR0913
+    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001
         """Run one command and return its exit code."""
         settings = self._settings
         check_home(settings.home)
@@ -319,7 +325,14 @@ async def _recover(house: House) -> None:
             text = "It was cut off: the bastion stopped."
             await house.store.sessions.save_farewell(Farewell(record.id, record.user_id, record.endpoint, house.clock.now(), text))
         house.auditor.record(
-            AuditEvent("session.interrupted", house.clock.now(), subject=record.endpoint, session=record.id, result="failed", reason="the bastion stopped")
+            AuditEvent(
+                "session.interrupted",
+                house.clock.now(),
+                subject=record.endpoint,
+                session=record.id,
+                result="failed",
+                reason="the bastion stopped",
+            )
         )
     if closed:
         _log.warning("closed %d recordings that a crash had left open", len(closed))
@@ -355,6 +368,8 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 1000)
+    # Recordings are sealed in a thread: with Python's 5 ms a keystroke would wait that long for its turn.
+    sys.setswitchinterval(0.0005)
 
 
 async def _collect() -> None:

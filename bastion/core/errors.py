@@ -1,7 +1,7 @@
 """The five families of expected failure. Never one enum for everything, never caught and ignored.
 
 Each carries a stable `code` for programs (`access.denied.no_rule`), a `public` sentence for the person, and a
-private `detail` for the log. Doors map families to exit codes once (DESIGN section 5).
+private `detail` for the log. Doors map families to exit codes once (README, exit codes).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ LOGIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@\\$-]{0,63}")
 TERM: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 LABEL_KEY: Final = re.compile(r"[a-z0-9][a-z0-9._/-]{0,62}")
 
-# xterm's own limits are far lower; these bound memory of a screen model (DESIGN section 7)
+# xterm's own limits are far lower; these bound memory of a screen model
 MAX_COLUMNS: Final = 1000
 MAX_LINES: Final = 500
 MAX_CELLS: Final = 200_000

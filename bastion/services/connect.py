@@ -24,6 +24,7 @@ from bastion.services.live.rights import RIGHTS, rights, verdict
 from bastion.services.live.seat import Seat
 from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
 from bastion.services.recorder import Recorder, Subject
+from bastion.services.tasks import spawn
 
 SIGNALS: Final = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
 QUIET: Final = {"exit", "signal", "session.left", "session.lost", "owner-left"}
@@ -41,7 +42,7 @@ class Limits:
 class Connect:
     """Starts and joins sessions for consoles."""
 
-    def __init__(  # noqa: PLR0913 - it joins the rooms that a session needs
+    def __init__(
         self,
         world: World,
         policies: Gatekeeper,
@@ -108,7 +109,9 @@ class Connect:
         if len(self._live.of_user(identity.user_id)) >= self._limits.per_user:
             raise Conflict("session.too_many", f"You have {self._limits.per_user} sessions open, which is the limit. End one first.")
         if len(self._live.actors()) >= self._limits.per_node:
-            raise Unavailable("session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later.")
+            raise Unavailable(
+                "session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later."
+            )
 
     async def _open(self, console: Console, grant: Grant, command: bytes | None) -> SessionActor:
         interactive = bool(console.term)
@@ -155,7 +158,8 @@ class Connect:
         self._live.add(actor)
         actor.begin()
         self._audit("session.started", identity, record.endpoint, "ok", f"rule {grant.rule}", record.id)
-        await self._preferences.used(identity.user_id, record.endpoint, record.started_at)
+        # Nobody waits for what the menu remembers: the disk would hold the dial up.
+        spawn("endpoint-used", self._preferences.used(identity.user_id, record.endpoint, record.started_at))
         return actor
 
     async def _unlock(self, login: Login) -> Secret | None:
@@ -218,9 +222,14 @@ class Connect:
             raise Invalid("session.no_terminal", "Attaching needs a terminal: `ssh -t ... attach ID`.")
         mine = [actor for actor in self._live.of_user(console.identity.user_id) if actor.view().detached and actor.id.startswith(prefix)]
         if not mine:
-            raise Missing("session.none_detached", "You have no detached session" + (f" that starts with {prefix[:40]!a}." if prefix else "."))
+            raise Missing(
+                "session.none_detached", "You have no detached session" + (f" that starts with {prefix[:40]!a}." if prefix else ".")
+            )
         if len(mine) > 1:
-            raise Conflict("session.ambiguous", "Several of your sessions are detached: " + ", ".join(f"{each.id} ({each.record.endpoint})" for each in mine))
+            raise Conflict(
+                "session.ambiguous",
+                "Several of your sessions are detached: " + ", ".join(f"{each.id} ({each.record.endpoint})" for each in mine),
+            )
         actor = mine[0]
         decision = self._policies.decide(console.identity, "connect", actor.grant.endpoint, login=actor.grant.login.name)
         if decision.verdict is not Verdict.ALLOW:
@@ -264,7 +273,7 @@ class Connect:
     def _rights(self, identity: Identity, endpoint: Endpoint, facts: SessionFacts) -> frozenset[str]:
         return frozenset(action for action in RIGHTS if self._policies.decide(identity, action, endpoint, session=facts).allowed)
 
-    def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:  # noqa: PLR0913
+    def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:
         self._world.auditor.record(
             AuditEvent(code, self._world.clock.now(), identity.name, identity.source, subject, session, result, reason)
         )
@@ -278,5 +287,5 @@ def _role(text: str) -> Role:
 
 
 def _passed_on(environment: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return what goes on to the endpoint: the locale only (DESIGN section 4.2)."""
+    """Return what goes on to the endpoint: the locale only."""
     return tuple((key, value) for key, value in environment.items() if key == "LANG" or key.startswith("LC_"))

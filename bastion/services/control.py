@@ -14,11 +14,11 @@ from bastion.core.session.participants import Participant
 from bastion.core.session.state import State
 from bastion.core.text import safe_text
 from bastion.services.gatekeeper import Gatekeeper
-from bastion.services.live.actor import Auditing, SessionActor
+from bastion.services.live.actor import SessionActor
 from bastion.services.live.registry import Live
 from bastion.services.live.rights import verdict
 from bastion.services.live.views import SessionView
-from bastion.services.ports import Clock
+from bastion.services.ports import Auditing, Clock
 
 LONGEST_MESSAGE: Final = 500
 
@@ -48,7 +48,9 @@ class Control:
         try:
             actor = self._live.find(prefix)
         except Missing as error:
-            self._auditor.record(AuditEvent(code, self._clock.now(), identity.name, identity.source, prefix[:40], "", "denied", error.public))
+            self._auditor.record(
+                AuditEvent(code, self._clock.now(), identity.name, identity.source, prefix[:40], "", "denied", error.public)
+            )
             raise
         if not self._sees(identity, actor):
             self._audit(code, identity, actor, "denied", "not visible")
@@ -179,7 +181,7 @@ class Control:
             raise Denied(f"access.{decision.verdict.value}", f"{action}: {decision.reason}", decision.rule)
         return actor
 
-    def _audit(self, code: str, identity: Identity, actor: SessionActor, result: str, reason: str) -> None:  # noqa: PLR0913
+    def _audit(self, code: str, identity: Identity, actor: SessionActor, result: str, reason: str) -> None:
         self._auditor.record(
             AuditEvent(code, self._clock.now(), identity.name, identity.source, actor.record.endpoint, actor.id, result, reason)
         )

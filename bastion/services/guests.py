@@ -32,9 +32,9 @@ from bastion.services.live.views import Invitation
 if TYPE_CHECKING:
     from bastion.services.control import Control
     from bastion.services.invitations import Invitations
-    from bastion.services.live.actor import Auditing, SessionActor
+    from bastion.services.live.actor import SessionActor
     from bastion.services.live.rights import Policies
-    from bastion.services.ports import Clock
+    from bastion.services.ports import Auditing, Clock
 
 PREFIX: Final = "guest-"
 MOST: Final = 1000  # tickets of the whole node
@@ -60,7 +60,7 @@ class Ticket:
 class Guests:
     """Issues tickets and redeems them."""
 
-    def __init__(  # noqa: PLR0913 - what a ticket touches
+    def __init__(
         self,
         control: Control,
         invitations: Invitations,
@@ -82,7 +82,7 @@ class Guests:
 
     # ------------------------------------------------------------ issuing
 
-    async def issue(  # noqa: PLR0913 - what a ticket says
+    async def issue(
         self, identity: Identity, prefix: str, name: str, company: str, purpose: str, role: str = "viewer", seconds: float = DEFAULT_SECONDS
     ) -> str:
         """Return a new code; it is shown this once and kept nowhere. Raises the one reason why not, audited."""
@@ -104,7 +104,7 @@ class Guests:
         code = self._new_code()
         ticket = Ticket(_digest(code), GUEST + self._new_code(), shown, actor, as_role, self._clock.now() + seconds, identity.name)
         self._tickets[ticket.user_id] = ticket
-        timer = asyncio.get_running_loop().call_later(seconds, self._spend, ticket, "expired guest code")
+        timer = asyncio.get_running_loop().call_later(seconds, self._expire, ticket)
         actor.done.add_done_callback(lambda _: timer.cancel())
         actor.done.add_done_callback(lambda _: self._spend(ticket, "guest code of a session that ended"))
         why = f"as {role} for {show_duration(seconds)}: {safe_text(purpose, _LONGEST * 3)}"
@@ -146,7 +146,15 @@ class Guests:
         self._inside[ticket.user_id] = ticket
         ticket.actor.done.add_done_callback(lambda _: self._inside.pop(ticket.user_id, None))
         self._auditor.record(
-            AuditEvent("guest.redeemed", now, ticket.name, source, ticket.actor.record.endpoint, ticket.actor.id, data={"key": fingerprint, "client": client})
+            AuditEvent(
+                "guest.redeemed",
+                now,
+                ticket.name,
+                source,
+                ticket.actor.record.endpoint,
+                ticket.actor.id,
+                data={"key": fingerprint, "client": client},
+            )
         )
         return Identity(ticket.user_id, ticket.name, (), source, (Factor("publickey", now, fingerprint),), client=client)
 
@@ -181,6 +189,11 @@ class Guests:
             if hmac.compare_digest(ticket.digest, wanted):
                 found = ticket
         return found if found is not None and self._clock.now() < found.until else None
+
+    def _expire(self, ticket: Ticket) -> None:
+        if ticket.user_id in self._tickets:
+            self._spend(ticket, "expired guest code")
+            self._auditor.record(AuditEvent("guest.expired", self._clock.now(), "system", "", ticket.name, ticket.actor.id))
 
     def _spend(self, ticket: Ticket, reason: str) -> None:
         if self._tickets.pop(ticket.user_id, None) is not None:

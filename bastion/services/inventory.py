@@ -15,13 +15,13 @@ from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Conflict, Invalid, Missing
 from bastion.core.text import safe_text
 from bastion.core.values import LABEL_KEY, NAME, endpoint_name, login_name
-from bastion.services.people import Auditor, read_public_key
+from bastion.services.people import read_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bastion.core.identity import Identity
-    from bastion.services.ports import Clock, Credentials, Dialer, Endpoints, Secret, Vault
+    from bastion.services.ports import Auditing, Clock, Credentials, Dialer, Endpoints, Secret, Vault
 
 SECRET_COLUMN: Final = "sealed"  # noqa: S105 - a column's name
 """The vault's column for credentials; the row is the credential's id. Sealing and opening must agree."""
@@ -102,14 +102,14 @@ def read_host_keys(text: str) -> tuple[HostKey, ...]:
 class Inventory:
     """The use cases around endpoints."""
 
-    def __init__(  # noqa: PLR0913, PLR0917
+    def __init__(
         self,
         endpoints: Endpoints,
         credentials: Credentials,
         vault: Vault,
         dialer: Dialer,
         private_keys: PrivateKeys,
-        auditor: Auditor,
+        auditor: Auditing,
         clock: Clock,
         new_id: Callable[[], str],
     ) -> None:

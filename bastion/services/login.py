@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Invalid
@@ -11,15 +10,8 @@ from bastion.core.identity import Factor, Identity, User, UserKey
 from bastion.core.values import Target, parse_target
 from bastion.services.guests import Guests, is_guest_name
 from bastion.services.live.rights import GUEST
-from bastion.services.ports import Clock, Users
+from bastion.services.ports import Auditing, Clock, Users
 from bastion.services.tasks import spawn
-
-
-class Auditing(Protocol):
-    """Where audited facts go."""
-
-    def record(self, event: AuditEvent) -> None:
-        """Write a fact down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import binascii
 import hashlib
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Conflict, Invalid, Missing
@@ -21,9 +21,9 @@ from bastion.core.values import NAME, user_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from bastion.services.ports import Clock, Users
+    from bastion.services.ports import Auditing, Clock, Users
 
-MIN_RSA_BITS: Final = 2048  # SECURITY section 6; 3072 advised
+MIN_RSA_BITS: Final = 2048  # 3072 is advised
 MAX_KEYS: Final = 50  # each login attempt may probe them all
 _MAX_LINE: Final = 16 * 1024
 _COMMENT: Final = 100
@@ -35,13 +35,6 @@ _CURVES: Final = {
     "sk-ecdsa-sha2-nistp256@openssh.com": (b"nistp256", 65),
 }
 _ED25519_BYTES: Final = 32
-
-
-class Auditor(Protocol):
-    """Where facts go."""
-
-    def record(self, event: AuditEvent) -> None:
-        """Write a fact down; never blocks the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +115,7 @@ class People:
     """The use cases around accounts. `roles()` tells which roles the policy knows; empty: any name will do."""
 
     def __init__(
-        self, users: Users, auditor: Auditor, clock: Clock, new_id: Callable[[], str], roles: Callable[[], Collection[str]]
+        self, users: Users, auditor: Auditing, clock: Clock, new_id: Callable[[], str], roles: Callable[[], Collection[str]]
     ) -> None:
         self._users = users
         self._auditor = auditor

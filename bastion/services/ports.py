@@ -237,6 +237,17 @@ class AuditEntry:
     hash: bytes
 
 
+class Auditing(Protocol):
+    """Where audited facts go: the one writer of this node."""
+
+    @property
+    def healthy(self) -> bool:
+        """Return whether facts reach the disk now."""
+
+    def record(self, event: AuditEvent) -> None:
+        """Write a fact down; never blocks the loop."""
+
+
 class AuditStore(Protocol):
     """This node's chain of audited facts. Rows can be added, never changed (triggers refuse)."""
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PERIOD: Final = 0.1
 ALARM: Final = 0.5
-"""Seconds of lag that are logged and audited: what SECURITY promises that no input can cause."""
+"""Seconds of lag that are logged and audited: no input may cause as much."""
 AUDIT_EVERY: Final = 10.0  # seconds between two audited lags: a machine that is too slow must not fill the log
 _RECENT: Final = 600  # beats kept: a minute
 _DEPTH: Final = 6  # frames told: the innermost say what, these few say for whom

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
 SYNC_SECONDS: Final = 1.0
-"""A power cut may take this much and the time of one tick (SECURITY: at most 2 s)."""
+"""A power cut may take this much and the time of one tick."""
 _THREADS: Final = 8  # a disk takes many syncs at once in about the time of one
 _SIDES: Final = 256  # side entries that wait for the tick; a disk that slow loses the oldest of them
 LOW_WATER_BYTES: Final = 1 << 30
@@ -232,7 +232,7 @@ class Recording:
 class Recorder:
     """Opens recordings and keeps all of them durable with one tick. `report` takes audit events and must not block."""
 
-    def __init__(  # noqa: PLR0913 - two of them are the low-water mark
+    def __init__(
         self,
         recordings: Recordings,
         clock: Clock,

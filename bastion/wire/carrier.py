@@ -34,6 +34,12 @@ class Carrier(Protocol):
         """Send data the short way, if it may go that way now."""
         ...
 
+    def cork(self) -> None:
+        """Keep what is sent the short way, until `uncork` sends it in one piece."""
+
+    def uncork(self) -> None:
+        """Send what was kept."""
+
     def send_channel_open_failure(self, send_chan: int, code: int, reason: str, lang: str) -> None:
         """Refuse a channel."""
 

@@ -52,6 +52,8 @@ class _Traffic:
 
 _TRAFFIC = _Traffic()
 """One for the process: a neighbour is anyone on the same event loop, whichever door he came through."""
+_CORKED_BYTES: Final = 256 * 1024
+"""The most that is encrypted at a stretch and given to the kernel in one piece."""
 _ALONE_AFTER: Final = 0.5
 """Seconds without anyone else's data before a channel gets the larger window."""
 
@@ -99,28 +101,12 @@ class WireChannel(SSHChannel[bytes]):
     def _flush_send_buf(self) -> None:
         """Send while the peer's window, the kernel and the key exchange let us."""
         conn: Carrier | None = self._conn
-        buffered = self._send_buf
-        while buffered and self._send_window and conn is not None and conn.ready_to_send:
-            data, datatype = buffered[0]
-            room = min(self._send_window, self._send_pktsize)
-            if len(data) > room:
-                buffered[0] = (memoryview(data)[room:], datatype)
-                data = memoryview(data)[:room]
-            else:
-                del buffered[0]
-            size = len(data)
-            self._send_buf_len -= size
-            self._send_window -= size
-            if self._send_chan is None:
-                break
-            if datatype is None and conn.send_channel_data(self._send_chan.to_bytes(4, "big"), data, size):  # type: ignore[arg-type]
-                continue
-            if datatype is None:
-                head = self._send_chan.to_bytes(4, "big") + size.to_bytes(4, "big")
-                conn.send_packet(MSG_CHANNEL_DATA, head, data)  # type: ignore[arg-type]
-            else:
-                head = UInt32(self._send_chan) + UInt32(datatype) + UInt32(size)
-                conn.send_packet(MSG_CHANNEL_EXTENDED_DATA, head, data)  # type: ignore[arg-type]
+        while conn is not None and self._send_buf and self._send_window and self._send_chan is not None and conn.ready_to_send:
+            conn.cork()
+            try:
+                self._send_some(conn, self._send_chan)
+            finally:
+                conn.uncork()
 
         self._pause_resume_writing()
 
@@ -130,6 +116,31 @@ class WireChannel(SSHChannel[bytes]):
                 self._send_state = "eof"
             elif self._send_state == "close_pending":
                 self._close_send()
+
+    def _send_some(self, conn: Carrier, send_chan: int) -> None:
+        """Send at most about `_CORKED_BYTES`."""
+        buffered = self._send_buf
+        left = _CORKED_BYTES
+        while left > 0 and buffered and self._send_window and conn.ready_to_send:
+            data, datatype = buffered[0]
+            room = min(self._send_window, self._send_pktsize)
+            if len(data) > room:
+                buffered[0] = (memoryview(data)[room:], datatype)
+                data = memoryview(data)[:room]
+            else:
+                del buffered[0]
+            size = len(data)
+            left -= size
+            self._send_buf_len -= size
+            self._send_window -= size
+            if datatype is None and conn.send_channel_data(send_chan.to_bytes(4, "big"), data, size):  # type: ignore[arg-type]
+                continue
+            if datatype is None:
+                head = send_chan.to_bytes(4, "big") + size.to_bytes(4, "big")
+                conn.send_packet(MSG_CHANNEL_DATA, head, data)  # type: ignore[arg-type]
+            else:
+                head = UInt32(send_chan) + UInt32(datatype) + UInt32(size)
+                conn.send_packet(MSG_CHANNEL_EXTENDED_DATA, head, data)  # type: ignore[arg-type]
 
     def _pause_resume_writing(self) -> None:
         try:

@@ -81,7 +81,7 @@ async def connect(
     client_factory: Callable[[], asyncssh.SSHClient],
     options: SSHClientConnectionOptions,
     *,
-    timeout: float,  # noqa: ASYNC109  one limit for connecting and logging in together
+    timeout: float,
     connect_timeout: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_event: OnEvent = ignore,

@@ -43,6 +43,7 @@ class SendPath(SSHConnection):
     """The sending half of a connection."""
 
     flush_channels: Callable[[], None]
+    _corked: list[bytes] | None = None
     _quick_reads = _QUICK_READS
 
     def quick_ack(self) -> None:
@@ -64,6 +65,8 @@ class SendPath(SSHConnection):
 
     def send_packet(self, pkttype: int, *args: bytes, handler: Any = None) -> None:
         """Send a packet, or defer it exactly when asyncssh would."""
+        if self._corked:
+            self.uncork()
         if not selfcheck.fast_path() or self._compressor is not None:
             super().send_packet(pkttype, *args, handler=handler)
             return
@@ -130,10 +133,25 @@ class SendPath(SSHConnection):
         length = 10 + size + padding
         header = length.to_bytes(4, "big")
         body = b"".join((_DATA_HEADS[padding], recipient, size.to_bytes(4, "big"), data, _PADDINGS[padding]))
-        transport.write(header + cipher.encrypt(cipher.next_nonce(), body, header))
+        packet = header + cipher.encrypt(cipher.next_nonce(), body, header)
+        if self._corked is None:
+            transport.write(packet)
+        else:
+            self._corked.append(packet)
         self._send_seq = (self._send_seq + 1) & 0xFFFFFFFF
         self._rekey_bytes_sent += length
         return True
+
+    def cork(self) -> None:
+        """Keep the packets of `send_channel_data` until `uncork`, to give them to the kernel in one piece."""
+        if self._corked is None:
+            self._corked = []
+
+    def uncork(self) -> None:
+        """Send what was kept."""
+        corked, self._corked = self._corked, None
+        if corked and self._transport is not None:
+            self._transport.write(corked[0] if len(corked) == 1 else b"".join(corked))
 
     def log_received_packet(self, pkttype: int, pktid: int | None, packet: Any, note: str = "") -> None:
         """Nothing: a log string for each packet costs more than the packet."""

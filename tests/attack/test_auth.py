@@ -1,4 +1,4 @@
-"""SECURITY section 5, Auth: what can be tried at the login, as far as it concerns keys. Each with a canary."""
+"""Auth: what can be tried at the login, as far as it concerns keys. Each with a canary."""
 
 from __future__ import annotations
 

@@ -118,6 +118,14 @@ def test_nothing_committed_names_a_registry_or_a_folder_of_one_machine() -> None
     assert found == []
 
 
+def test_no_comment_points_to_a_page_that_is_not_here() -> None:
+    pages = re.compile("(DES" + "IGN|SECUR" + "ITY|FAC" + "TS|STY" + "LE|PE" + r"ERS)(\.md| section|:| §| promises| says)")
+    found = [
+        f"{file}: {hit[0]}" for file, text in texts() if file.endswith((".py", ".md", ".toml", ".yaml")) and (hit := pages.search(text))
+    ]
+    assert found == []
+
+
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
 def test_a_lock_pins_every_package_by_version_and_hash_and_names_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()

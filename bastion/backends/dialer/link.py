@@ -87,7 +87,7 @@ class Link:
         self._key_file = key_file
         self._host_key_file = host_key_file
 
-    async def run(self, command: str, stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, *, interactive: bool) -> int:  # noqa: PLR0913
+    async def run(self, command: str, stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, *, interactive: bool) -> int:
         """Run a command line there with these streams; return its exit code. `Unavailable` when no server runs."""
         host, port = self._address()
         options = client_options(self._user, known_hosts=([self._host_key()], [], []), client_keys=[self._key()])
@@ -146,7 +146,8 @@ def _raw() -> Iterator[None]:
 @contextlib.contextmanager
 def _input(stream: _Stream, stdin: BinaryIO) -> Iterator[None]:
     """Copy standard input into the session, read by a thread: a file, a pipe and a terminal are alike to it."""
-    read = getattr(stdin, "read1", stdin.read)
+    # The file itself: a thread that waits in a buffered reader holds a lock that the interpreter wants at its end.
+    read = getattr(stdin, "raw", stdin).read
     loop = asyncio.get_running_loop()
 
     def copy() -> None:
@@ -174,4 +175,3 @@ def _sizes(stream: _Stream, interactive: bool) -> Iterator[None]:  # noqa: FBT00
     finally:
         if interactive:
             loop.remove_signal_handler(signal.SIGWINCH)
-

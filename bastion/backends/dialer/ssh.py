@@ -234,7 +234,12 @@ class SshDialer:
                 far.password = password
         pinned = [asyncssh.import_public_key(key.public) for key in endpoint.host_keys]
         options = client_options(
-            login.name, known_hosts=(pinned, [], []), client_keys=keys, password=password, legacy=endpoint.legacy, login_timeout=self._login_timeout
+            login.name,
+            known_hosts=(pinned, [], []),
+            client_keys=keys,
+            password=password,
+            legacy=endpoint.legacy,
+            login_timeout=self._login_timeout,
         )
         wanted = {algorithm for key in pinned for algorithm in key.sig_algorithms}
         options.server_host_key_algs = [name for name in options.server_host_key_algs if _encoded(name) in wanted] or list(

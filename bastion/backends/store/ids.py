@@ -17,3 +17,7 @@ class RandomIds:
     def session_id(self) -> str:
         """Return 80 random bits as 16 characters that people can type."""
         return spell(secrets.token_bytes(SPOKEN_BYTES))
+
+    def code(self) -> str:
+        """Return 80 random bits as 16 characters, to be kept secret."""
+        return spell(secrets.token_bytes(SPOKEN_BYTES))

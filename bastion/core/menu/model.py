@@ -99,7 +99,7 @@ class Menu:
     """What leaving the menu means: "back" where one came from a session."""
 
     @classmethod
-    def of(  # noqa: PLR0913 - what the screen shows
+    def of(
         cls,
         items: tuple[MenuItem, ...] | list[MenuItem],
         columns: int = 80,

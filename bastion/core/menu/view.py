@@ -124,12 +124,12 @@ def _symbol(canvas: Canvas, entry: Entry, y: int, look: Style | None) -> None:
         canvas.text(1, y, "★", look or _STAR)
 
 
-def _note(canvas: Canvas, entry: Entry, text: str, x: int, y: int, look: Style) -> None:  # noqa: PLR0913, PLR0917 - a text at its place
+def _note(canvas: Canvas, entry: Entry, text: str, x: int, y: int, look: Style) -> None:
     if entry.note and look is not _SELECTED:
         canvas.text(x, y, text[: len(entry.note)], _NOTE)
 
 
-def _highlight(canvas: Canvas, text: str, words: list[str], x: int, y: int, look: Style) -> None:  # noqa: PLR0913, PLR0917 - a text at its place
+def _highlight(canvas: Canvas, text: str, words: list[str], x: int, y: int, look: Style) -> None:
     low = text.lower()
     if len(low) != len(text):  # a letter whose lower case is longer: places would not match
         return

@@ -61,9 +61,11 @@ class RecordResize(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Write a marker to the recording."""
+    """Write a marker to the recording. `kind` and `who` go into its participants track (core.recording.track)."""
 
     text: str
+    kind: str = "marker"
+    who: str = ""
 
 
 class Show(NamedTuple):

@@ -96,7 +96,10 @@ class Keyboard:
         before = self.people.get(self.control.holder or "")
         self.control.move(to.id if to else None, at)
         names = f"{before.name if before else 'nobody'} -> {to.name if to else 'nobody'}"
-        effects: list[Effect] = [do.Mark(f"control: {names}"), do.Note("control.moved", by, to.name if to else "", "ok", names)]
+        effects: list[Effect] = [
+            do.Mark(f"control: {names}", "control", to.name if to else ""),
+            do.Note("control.moved", by, to.name if to else "", "ok", names),
+        ]
         if before is not None and before.attached:
             effects.append(do.ShowRendered(before.id))
         if to is not None:

@@ -154,7 +154,7 @@ class Canvas(pyte.Screen):
             else:
                 chars[x:end] = text
                 line.styles[x:end] = [self.pen] * count
-        self.x = end
+        self.x = end if end < self.columns or self.autowrap else end - 1
 
     def _split_wide(self, line: Line, start: int, end: int) -> None:
         """Blank the halves that remain of wide characters when the cells between are written over."""

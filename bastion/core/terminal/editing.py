@@ -6,6 +6,7 @@ drive this screen too. A count or position that is missing or 0 means 1, as ever
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from typing import Any
 
 from bastion.core.terminal.canvas import TAB_WIDTH, Canvas
@@ -16,6 +17,8 @@ from bastion.core.terminal.widths import width
 
 class Editor(Canvas):
     """A canvas that can be edited."""
+
+    _ordered: tuple[set[int] | None, list[int]] = (None, [])  # the tab stops and the same in order, see `_stops`
 
     # -- cursor ---------------------------------------------------------------------------------
 
@@ -69,29 +72,40 @@ class Editor(Canvas):
 
     def tab(self, count: int | None = None) -> None:
         """Move to the next tab stop, at most to the last column."""
-        for _ in range(min(count or 1, self.columns)):
-            if self.x >= self.columns - 1:
-                break
-            self.x = min((stop for stop in self.tabstops if self.x < stop < self.columns), default=self.columns - 1)
+        if self.x < self.columns - 1:
+            stops = self._stops()
+            at = bisect_right(stops, self.x) + min(count or 1, self.columns) - 1
+            self.x = min(stops[at], self.columns - 1) if at < len(stops) else self.columns - 1
 
     def back_tab(self, count: int | None = None) -> None:
         """Move to the tab stop before (CBT)."""
         self._unwrap()
-        for _ in range(min(count or 1, self.columns)):
-            if self.x == 0:
-                break
-            self.x = max((stop for stop in self.tabstops if stop < self.x), default=0)
+        stops = self._stops()
+        at = bisect_left(stops, self.x) - min(count or 1, self.columns)
+        self.x = stops[at] if at >= 0 else 0
 
     def set_tab_stop(self) -> None:
         """Set a tab stop in the cursor's column."""
-        self.tabstops.add(min(self.x, self.columns - 1))
+        stop = min(self.x, self.columns - 1)
+        if stop not in self.tabstops:
+            insort(self._stops(), stop)
+            self.tabstops.add(stop)
 
     def clear_tab_stop(self, how: int = 0) -> None:
         """Clear the tab stop in the cursor's column (0) or all (3)."""
-        if how == 0:
-            self.tabstops.discard(min(self.x, self.columns - 1))
+        stop = min(self.x, self.columns - 1)
+        if how == 0 and stop in self.tabstops:
+            self._stops().remove(stop)
+            self.tabstops.discard(stop)
         elif how == 3:  # noqa: PLR2004
             self.tabstops.clear()
+
+    def _stops(self) -> list[int]:
+        """Return the tab stops in order: sorted once and kept so, since an endpoint may tab at every byte."""
+        kept = self._ordered
+        if kept[0] is not self.tabstops or len(kept[1]) != len(self.tabstops):
+            kept = self._ordered = (self.tabstops, sorted(self.tabstops))
+        return kept[1]
 
     def cursor_up(self, count: int | None = None) -> None:
         """Move up, at most to the top margin when below it."""

@@ -12,32 +12,18 @@ from typing import Final
 
 from bastion.core.terminal.caps import MONO, TRUE_COLOR, Caps
 from bastion.core.terminal.style import (
-    BLINK,
     BOLD,
     CONCEAL,
     DEFAULT,
-    DIM,
-    ITALIC,
-    OVERLINE,
     PLAIN,
     REVERSE,
     RGB,
-    STRIKE,
+    SET_BY,
     Color,
     Style,
     intern,
 )
 
-_SET: Final = (
-    (BOLD, "1"),
-    (DIM, "2"),
-    (ITALIC, "3"),
-    (BLINK, "5"),
-    (REVERSE, "7"),
-    (CONCEAL, "8"),
-    (STRIKE, "9"),
-    (OVERLINE, "53"),
-)
 _UNDERLINES: Final = 5  # kinds of underline that SGR 4:n knows
 _CACHE: Final = 4096  # transitions kept per kind of terminal; true colour can make endless ones
 _LINK: Final = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
@@ -129,7 +115,7 @@ def _step(pen: Style, wanted: Style) -> str:
 
 def _parts(pen: Style, wanted: Style) -> list[str]:
     new = wanted.flags & ~pen.flags
-    parts = [code for flag, code in _SET if new & flag]
+    parts = [code for flag, code in SET_BY if new & flag]
     if wanted.underline != pen.underline:
         parts.append("4" if wanted.underline == 1 else f"4:{wanted.underline}")
     if wanted.fg != pen.fg:

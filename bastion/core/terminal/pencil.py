@@ -9,30 +9,13 @@ from functools import lru_cache
 from typing import Final
 
 from bastion.core.terminal.style import (
-    BLINK,
-    BOLD,
-    CONCEAL,
     DEFAULT,
-    DIM,
-    ITALIC,
-    OVERLINE,
-    REVERSE,
     RGB,
-    STRIKE,
+    SET_BY,
     Color,
     Style,
 )
 
-_FLAGS: Final = (
-    (BOLD, "1"),
-    (DIM, "2"),
-    (ITALIC, "3"),
-    (BLINK, "5"),
-    (REVERSE, "7"),
-    (CONCEAL, "8"),
-    (STRIKE, "9"),
-    (OVERLINE, "53"),
-)
 _BRIGHT, _INDEXED = 8, 16
 
 
@@ -60,7 +43,7 @@ def _underline_color(value: Color) -> str:
 
 def _added(before: Style, after: Style) -> list[str]:
     """Return what must be switched on or changed, where nothing must be switched off."""
-    codes = [code for bit, code in _FLAGS if after.flags & ~before.flags & bit]
+    codes = [code for bit, code in SET_BY if after.flags & ~before.flags & bit]
     if after.underline != before.underline:
         codes.append({0: "24", 1: "4"}.get(after.underline, f"4:{after.underline}"))
     if after.fg != before.fg:

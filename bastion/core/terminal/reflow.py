@@ -64,6 +64,11 @@ def _rewrap(group: list[Line], old: int, new: int) -> list[Line]:
     whole.chars += group[-1].chars
     whole.styles += group[-1].styles
     chars, styles = whole.chars, whole.styles
+    if new == 1:
+        # There is room for no wide character.
+        for at in range(1, len(chars)):
+            if chars[at] == "":
+                chars[at - 1] = chars[at] = " "
     made: list[Line] = []
     at, count = 0, len(chars)
     while at < count:

@@ -22,6 +22,18 @@ CONCEAL: Final = 32
 STRIKE: Final = 64
 OVERLINE: Final = 128
 
+SET_BY: Final = (
+    (BOLD, "1"),
+    (DIM, "2"),
+    (ITALIC, "3"),
+    (BLINK, "5"),
+    (REVERSE, "7"),
+    (CONCEAL, "8"),
+    (STRIKE, "9"),
+    (OVERLINE, "53"),
+)
+"""Each attribute with the SGR parameter that sets it."""
+
 
 class Style(NamedTuple):
     """A cell's look. `underline`: 0 none, 1 single, 2 double, 3 curly, 4 dotted, 5 dashed (SGR 4:n).
@@ -58,7 +70,7 @@ def intern(wanted: Style) -> Style:
     return wanted
 
 
-def style(  # noqa: PLR0913, PLR0917 - a style has six parts
+def style(
     fg: Color = DEFAULT,
     bg: Color = DEFAULT,
     flags: int = 0,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bastion.core.access.endpoint import Endpoint
-    from bastion.core.audit.event import AuditEvent
     from bastion.core.identity import Identity
     from bastion.core.values import Size
     from bastion.services.console import Console
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from bastion.services.inventory import Inventory
     from bastion.services.invitations import Invitations
     from bastion.services.people import People
-    from bastion.services.ports import AuditStore, Clock, Preferences, Sessions
+    from bastion.services.ports import Auditing, AuditStore, Clock, Preferences, Sessions
     from bastion.services.replay import Replay
 
 _OPENS: Final = ("connect", "exec", "sftp", "scp")
@@ -65,13 +64,6 @@ class Policies(Protocol):
 
     def describe(self) -> Sequence[dict[str, object]]:
         """Return the rules in force, as plain objects with `name` first."""
-
-
-class Auditor(Protocol):
-    """Where facts go."""
-
-    def record(self, event: AuditEvent) -> None:
-        """Write a fact down; never blocks the loop."""
 
 
 class Participant(Protocol):
@@ -234,7 +226,7 @@ class Desk:
 
     clock: Clock
     policies: Policies
-    auditor: Auditor
+    auditor: Auditing
     audit: AuditStore
     people: People
     inventory: Inventory

@@ -26,7 +26,7 @@ _CTRL_D: Final = 0x04
 _ERASE: Final = frozenset({0x08, 0x7F})
 
 
-class Gone(Exception):  # noqa: N818 - nothing failed here
+class Gone(Exception):
     """The person left, or pressed Ctrl-C at a question."""
 
 
@@ -191,7 +191,7 @@ class _Ahead:
         self._console = console
         self._ahead = ahead
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - everything else is the console's own
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._console, name)
 
     async def read(self) -> bytes:

@@ -15,6 +15,7 @@ from bastion.core.text import safe_text
 from bastion.frontends.commands.output import Row, facts, rfc3339
 from bastion.frontends.commands.output import as_json as to_json
 from bastion.frontends.commands.verbs import ENDPOINT, Noun, json_option, yes_option
+from bastion.frontends.commands.words import KEY_STARTS
 from bastion.services.inventory import NewEndpoint, read_address, read_host_keys, read_label
 from bastion.services.ports import Secret
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
 
 ACTION = "admin.endpoint"
-_KEY_STARTS = ("ssh-", "ecdsa-", "sk-")
 
 
 def endpoint_row(one: Endpoint) -> Row:
@@ -142,7 +142,7 @@ def _fill_changes(endpoint: Noun) -> None:
     @click.option("--description", default="", metavar="TEXT", help="What it is, for people.")
     @click.option("--legacy", is_flag=True, help="Allow old algorithms with this one machine.")
     @yes_option
-    async def add(  # noqa: PLR0913, PLR0917
+    async def add(
         door: Door,
         name: str,
         address: str,
@@ -225,7 +225,7 @@ async def _secret(door: Door, method: str, key: str | None) -> Secret | None:
 
 def _literal(text: str) -> str:
     """Return a key given as itself; a path cannot be read from here."""
-    if text.startswith(_KEY_STARTS) or len(text.split()) > 2:  # noqa: PLR2004 - a known_hosts line
+    if text.startswith(KEY_STARTS) or len(text.split()) > 2:  # noqa: PLR2004 - a known_hosts line
         return text
     raise Invalid("key.path", f"'{safe_text(text, 80)}' is a file on your machine: give the key itself, --host-key \"$(cat FILE)\".")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
 
 
-def fill(root: Noun) -> None:  # noqa: C901
+def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
 
     @root.verb("help", action=SELF, examples=["help", "help endpoint add"])

@@ -16,6 +16,7 @@ from bastion.core.text import safe_text
 from bastion.frontends.commands.host_local import read_text
 from bastion.frontends.commands.tree import root
 from bastion.frontends.commands.verbs import Call, parse
+from bastion.frontends.commands.words import KEY_STARTS
 from bastion.settings import load_settings
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _PROGRAMS: Final = frozenset({"menu", "connect", "join", "attach", "replay", "ad
 
 _PUBLIC: Final = {"user add": "--key", "user key": "--add"}
 _HOST_KEY: Final = {"endpoint add": "--host-key", "endpoint accept-key": "--host-key"}
-_KEY_STARTS: Final = ("ssh-", "ecdsa-", "sk-")
 
 
 def run_remote(program: Program, home: Path | None, words: list[str]) -> int:
@@ -67,11 +67,11 @@ def _with_files(head: list[str], path: str, stdin: BinaryIO) -> tuple[list[str],
     for word in rest:
         if word == _PUBLIC.get(path):
             value = next(rest, "")
-            lines = [value] if value == "-" or value.startswith(_KEY_STARTS) else _lines(value)
+            lines = [value] if value == "-" or value.startswith(KEY_STARTS) else _lines(value)
             words += [part for line in lines for part in (word, line)]
         elif word == _HOST_KEY.get(path):
             value = next(rest, "")
-            words += [word, value if value.startswith(_KEY_STARTS) else read_text(value)]
+            words += [word, value if value.startswith(KEY_STARTS) else read_text(value)]
         elif word == "--key" and path == "endpoint add":
             value = next(rest, "")
             if value != "-":

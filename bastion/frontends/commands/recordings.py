@@ -11,6 +11,7 @@ import click
 
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Corrupt, Denied, Invalid, Missing
+from bastion.core.recording.playback import parse_position
 from bastion.core.text import safe_text
 from bastion.frontends.commands.output import amount, span
 from bastion.frontends.commands.sessions import past_row
@@ -51,14 +52,16 @@ def fill(root: Noun) -> None:
         heads = ["id", "owner", "endpoint", "login", "started_at", "length", "out", "state", "reason"]
         await door.listing(heads, rows, as_json_list=as_json, empty="There is no recording that you may play.")
 
-    @root.verb("replay", action="replay", asks="service", examples=["replay 4f2a", "replay 4f2a --speed 4"])
+    @root.verb("replay", action="replay", asks="service", examples=["replay 4f2a", "replay 4f2a --speed 4", "replay 4f2a --at +1:20"])
     @click.argument("session", type=SESSION, metavar="ID")
     @click.option("--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="How fast.")
-    async def replay(door: Door, session: str, speed: float) -> None:
+    @click.option("--at", "at_text", default="", metavar="TIME", help="Start there: +1:20 from its start, or 12:30 by the clock.")
+    async def replay(door: Door, session: str, speed: float, at_text: str) -> None:
         """Play a recording: space pauses, + and - change the speed, q quits."""
         record = await _decided(door, session, "replay")
         _note(door, record, "recording.replayed")
-        await door.desk.replay.play(record.id, door.handover(), speed=speed)
+        at = parse_position(at_text, record.started_at) if at_text else 0
+        await door.desk.replay.play(record.id, door.handover(), at=at, speed=speed)
 
     @root.verb("transcript", action="export", asks="service", examples=["transcript 4f2a", "transcript 4f2a > session.txt"])
     @click.argument("session", type=SESSION, metavar="ID")
@@ -98,7 +101,9 @@ def fill(root: Noun) -> None:
         if not as_json:
             for row in rows:
                 row.update(id=str(row["id"])[:12], good="good" if row["good"] else "ALTERED")
-        await door.listing(["id", "good", "lines", "seals", "line", "finding"], rows, as_json_list=as_json, empty="There is no recording to check.")
+        await door.listing(
+            ["id", "good", "lines", "seals", "line", "finding"], rows, as_json_list=as_json, empty="There is no recording to check."
+        )
         if bad:
             door.warn(f"{bad} of {len(rows)} recordings are not as they were sealed.")
         return Corrupt.exit_code if bad else 0

@@ -94,7 +94,7 @@ def fill(root: Noun) -> None:
     @click.option("--endpoint", type=ENDPOINT, default="", metavar="NAME", help="Only sessions on NAME.")
     @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
     @json_option
-    async def sessions(door: Door, past: bool, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917
+    async def sessions(door: Door, past: bool, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001
         """List live sessions that you may know of: your own, joined ones, and what policy shows you."""
         if past:
             await _past(door, SessionFilter(user=user, endpoint=endpoint, live=False, limit=limit), as_json=as_json)

@@ -15,13 +15,13 @@ from bastion.frontends.commands.keys import KEY_HEADS, key_row
 from bastion.frontends.commands.output import Row, facts, rfc3339
 from bastion.frontends.commands.output import as_json as to_json
 from bastion.frontends.commands.verbs import USER, Noun, json_option, yes_option
+from bastion.frontends.commands.words import KEY_STARTS
 
 if TYPE_CHECKING:
     from bastion.core.identity import User
     from bastion.frontends.commands.door import Door
 
 ACTION = "admin.user"
-_KEY_STARTS = ("ssh-", "ecdsa-", "sk-")
 
 
 def user_row(user: User) -> Row:
@@ -43,7 +43,7 @@ async def public_keys(door: Door, given: tuple[str, ...]) -> list[str]:
         if one == "-":
             text = (await door.read_all()).decode(errors="replace")
             lines += [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-        elif one.startswith(_KEY_STARTS):
+        elif one.startswith(KEY_STARTS):
             lines.append(one)
         else:
             raise Invalid(
@@ -53,7 +53,7 @@ async def public_keys(door: Door, given: tuple[str, ...]) -> list[str]:
     return lines
 
 
-def fill(root: Noun) -> None:  # noqa: C901, PLR0915
+def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
     user = Noun("user", help="Accounts: who may log in at all, with which keys and roles.")
     root.add_command(user)

@@ -10,8 +10,10 @@ from typing import Final
 
 from bastion.core.errors import Invalid
 
-MAX_LINE: Final = 64 * 1024  # SECURITY section 6: the longest command line that is looked at
+MAX_LINE: Final = 64 * 1024  # the longest command line that is looked at
 _TAIL: Final = b" -- "
+KEY_STARTS: Final = ("ssh-", "ecdsa-", "sk-")
+"""How a public key begins: where a key or a file may stand, it is the key itself."""
 
 
 def split_command(raw: bytes) -> tuple[list[str], bytes | None]:

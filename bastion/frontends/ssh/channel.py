@@ -19,7 +19,7 @@ Refused = Callable[[Identity, str, str], None]
 class Channel(ServerSession):
     """One channel of a logged-in person. `line`: what runs where they name no command (a guest's only one)."""
 
-    def __init__(self, identity: Identity, target: Target, run: Run, refused: Refused, line: bytes | None = None) -> None:  # noqa: PLR0913, PLR0917
+    def __init__(self, identity: Identity, target: Target, run: Run, refused: Refused, line: bytes | None = None) -> None:
         self._line = line
         self._identity = identity
         self._target = target
@@ -42,6 +42,7 @@ class Channel(ServerSession):
     def subsystem(self, name: str) -> bool:
         """No subsystem is offered by the bastion itself."""
         self._refused(self._identity, "channel.subsystem", f"subsystem {name[:64]}")
+        self.write_stderr(b"bastion: This bastion offers no subsystems (sftp, netconf). Use: ssh bastion connect NAME\r\n")
         return False
 
     def _addressed(self, command: bytes | None) -> bytes | None:
@@ -55,8 +56,7 @@ class Channel(ServerSession):
     def started(self) -> None:
         """The request was granted: go."""
         environment = {
-            key.decode("ascii", "replace"): value.decode("utf-8", "replace")
-            for key, value in self.channel.get_environment_bytes().items()
+            key.decode("ascii", "replace"): value.decode("utf-8", "replace") for key, value in self.channel.get_environment_bytes().items()
         }
         self._console = SshConsole(self, self._identity, environment)
         self._task = spawn("channel", self._serve(self._console))

@@ -11,9 +11,9 @@ import asyncssh
 
 from bastion.core.audit.event import AuditEvent
 from bastion.frontends.ssh.channel import Run
-from bastion.frontends.ssh.server import Auditing, Door, Visitor
+from bastion.frontends.ssh.server import Door, Visitor
 from bastion.services.login import Login
-from bastion.services.ports import Clock
+from bastion.services.ports import Auditing, Clock
 from bastion.wire.events import Code
 from bastion.wire.limits import Limits
 from bastion.wire.options import server_options

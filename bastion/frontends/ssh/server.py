@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import asyncssh
 
@@ -14,17 +14,10 @@ from bastion.core.text import safe_text
 from bastion.core.values import Target
 from bastion.frontends.ssh.channel import Channel, Run
 from bastion.services.login import Candidate, Login
-from bastion.services.ports import Clock
+from bastion.services.ports import Auditing, Clock
 from bastion.wire.server import Proof, ServerConnection
 
 MIN_RSA_BITS: Final = 2048
-
-
-class Auditing(Protocol):
-    """Where audited facts go."""
-
-    def record(self, event: AuditEvent) -> None:
-        """Write a fact down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +46,7 @@ class Visitor(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Remember the connection."""
-        assert isinstance(conn, ServerConnection)
+        assert isinstance(conn, ServerConnection)  # noqa: S101 - `wire` makes no other
         self._connection = conn
 
     def connection_lost(self, exc: Exception | None) -> None:

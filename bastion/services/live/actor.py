@@ -11,8 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Final, Protocol
 
 from bastion.core.access.decision import Grant, SessionFacts
 from bastion.core.audit.event import AuditEvent
@@ -31,6 +29,7 @@ from bastion.services.live.screen import LiveScreen
 from bastion.services.live.seat import Seat
 from bastion.services.live.views import Invitation, ParticipantView, SessionView
 from bastion.services.ports import (
+    Auditing,
     ChannelRequest,
     Clock,
     Dialer,
@@ -43,17 +42,6 @@ from bastion.services.ports import (
 )
 from bastion.services.recorder import Recording
 from bastion.services.tasks import spawn
-
-
-class Auditing(Protocol):
-    """Where audited facts go: synchronous, queued, never lost."""
-
-    @property
-    def healthy(self) -> bool:
-        """Return whether facts reach the disk now."""
-
-    def record(self, event: AuditEvent) -> None:
-        """Write a fact down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +61,7 @@ def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
 class SessionActor:
     """One live session (implements EndpointEvents)."""
 
-    def __init__(  # noqa: PLR0913 - what a session is made of
+    def __init__(
         self,
         world: World,
         grant: Grant,
@@ -357,7 +345,7 @@ class SessionActor:
         self._recording.resize(effect.size, self._now())
 
     def _mark(self, effect: do.Mark) -> None:
-        self._recording.marker(effect.text, self._now())
+        self._recording.marker(effect.text, self._now(), kind=effect.kind, who=effect.who)
 
     def _dismiss(self, effect: do.Dismiss) -> None:
         stay = self._stays.pop(effect.participant, None)
@@ -426,7 +414,7 @@ class SessionActor:
             text = effect.text or f"It ended with exit status {effect.status or 0}."
             farewell = Farewell(self.id, self.record.user_id, self.record.endpoint, self._world.clock.now(), text)
             self._ledger.add(lambda: self._world.sessions.save_farewell(farewell))
-        for key in self._audience.keys():
+        for key in self._audience.keys():  # noqa: SIM118 - it is no dict; a copy
             self._dismiss(do.Dismiss(key, effect.code, effect.text))
         self._on_finish(self)
         if not self.done.done():

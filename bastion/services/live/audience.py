@@ -310,9 +310,13 @@ class Audience:
         owner = session.people[session.owner]
         state = " PAUSED " if session.state is State.PAUSED else " "
         words = seat.words
-        text = words[0] if len(words) == 1 else (
-            f"{owner.name}@{self._endpoint}{state}{session.size} | {holder.name if holder else 'nobody'} types"
-            f" | you: {who.role.value} {seat.size} | REC{self._time_left()} | Ctrl-] d leaves, ? help"
+        text = (
+            words[0]
+            if len(words) == 1
+            else (
+                f"{owner.name}@{self._endpoint}{state}{session.size} | {holder.name if holder else 'nobody'} types"
+                f" | you: {who.role.value} {seat.size} | REC{self._time_left()} | Ctrl-] d leaves, ? help"
+            )
         )
         return line(seat.size.columns, f" {safe_text(text)}", _BAR)
 

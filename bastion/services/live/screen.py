@@ -27,6 +27,7 @@ from bastion.core.values import Size
 from bastion.services.tasks import spawn
 
 FRAMES: Final = 30
+SECONDS_A_VIEWER: Final = 0.0007  # a frame costs 0.1 ms a viewer, and as much at the other end: many get fewer frames
 SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the loop breathes between slices
 QUIET_SECONDS: Final = 0.5
 EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed exactly
@@ -225,7 +226,7 @@ class LiveScreen:
                 if self._viewers and not self._closed:
                     await self._frame()
                 if self._dirty.is_set():
-                    await asyncio.sleep(1 / FRAMES)
+                    await asyncio.sleep(max(1 / FRAMES, len(self._viewers) * SECONDS_A_VIEWER))
                     continue
                 if not self._viewers and not self._waiting:
                     return

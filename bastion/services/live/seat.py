@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bastion.core.session import events as e
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.fullscreen import enter, give_back, leave
-from bastion.core.terminal.grid import Grid, Row
+from bastion.core.terminal.grid import Row
 
 if TYPE_CHECKING:
     from bastion.core.values import Size

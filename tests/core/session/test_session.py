@@ -134,7 +134,7 @@ def test_asking_and_giving_moves_the_keyboard_and_marks_the_recording() -> None:
     asked = session.handle(e.InputReceived(3.0, "p2", b"\x1dr"))
     assert do.Notify(("p1",), "bob asks for the keyboard: Ctrl-] g gives it.") in asked
     given = session.handle(e.InputReceived(4.0, "p1", b"\x1dgtail"))
-    assert do.Mark("control: alice -> bob") in given
+    assert do.Mark("control: alice -> bob", "control", "bob") in given
     assert of(do.ToEndpoint, given) == []  # what the former holder typed behind it goes nowhere
     assert of(do.ShowRendered, given) == [do.ShowRendered("p1")]
     assert of(do.ShowRaw, given) == [do.ShowRaw("p2")]

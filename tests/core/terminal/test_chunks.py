@@ -28,6 +28,14 @@ def test_how_output_is_cut_into_chunks_changes_nothing(size: tuple[int, int], da
     assert whole.faults == 0
 
 
+def test_the_last_column_without_wrapping_is_the_same_in_one_chunk_or_two() -> None:
+    whole, cut = Terminal(2, 2), Terminal(2, 2)
+    whole.feed(b"a\x1b[?7lhello\x1b[?7hx")
+    cut.feed(b"a\x1b[?7lh")
+    cut.feed(b"ello\x1b[?7hx")
+    assert differing(whole, cut) == []
+
+
 def test_a_real_stream_byte_by_byte_shows_the_same() -> None:
     for name in ("vim-edit-80x24", "mc-80x24", "unicode-cat-80x24", "tmux-inside-80x24"):
         recorded = judge.stream(name)

@@ -464,7 +464,7 @@ class World:
         def new_id():
             return f"id{next(numbers)}"
 
-        self.people = People(self.users, self.auditor, clock, new_id, lambda: {"admin", "engineer", "auditor"})
+        self.people = People(self.users, self.auditor, clock, new_id, lambda: {"admin", "engineer", "supervisor", "auditor"})
         self.inventory = Inventory(
             self.endpoints, self.credentials, self.vault, self.dialer, FakePrivateKeys(), self.auditor, clock, new_id
         )
