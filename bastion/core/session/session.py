@@ -15,7 +15,7 @@ from typing import Final
 from bastion.core.access.decision import Terms
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
-from bastion.core.session.chord import CHORD, ChordReader, Command
+from bastion.core.session.chord import CHORD, WINDOW_KEYS, ChordReader, Command
 from bastion.core.session.effects import Effect
 from bastion.core.session.keyboard import Keyboard
 from bastion.core.session.participants import Participant, Role
@@ -153,10 +153,13 @@ class Session(Keyboard):
             self.last_input = event.at
             return self._sent(event.at, event.data, self.people[event.participant])
         effects: list[Effect] = []
-        for part in reader.read(event.data):
+        parts = reader.read(event.data)
+        for number, part in enumerate(parts, 1):
             who = self._present(event.participant)
             if who is None:
                 break  # a command put them out; what they typed after it goes nowhere
+            if isinstance(part, Command) and part.key in WINDOW_KEYS:
+                return [*effects, do.Window(who.id, part.key, reader.unread(parts[number:]))]
             if isinstance(part, Command):
                 effects.extend(self._command(who, part.key, event.at))
             elif who.id in self._prompts:
@@ -175,10 +178,13 @@ class Session(Keyboard):
         if reader is None:
             return []
         effects: list[Effect] = []
-        for part in reader.read(event.data):
+        parts = reader.read(event.data)
+        for number, part in enumerate(parts, 1):
             who = self._present(event.participant)
             if who is None:
                 break
+            if isinstance(part, Command) and part.key in WINDOW_KEYS:
+                return [*effects, do.Window(who.id, part.key, reader.unread(parts[number:]))]
             if isinstance(part, Command):
                 effects.extend(self._command(who, part.key, event.at))
             elif who.id in self._prompts:
