@@ -283,7 +283,7 @@ class Session(Keyboard):
             return effects
         return self._out(who, do.Dismiss(who.id, "session.left", reason), at, code=code, how="left")
 
-    def _out(self, who: Participant, dismissal: do.Dismiss, at: float, *, code: str, how: str, by: str = "") -> list[Effect]:  # noqa: PLR0913
+    def _out(self, who: Participant, dismissal: do.Dismiss, at: float, *, code: str, how: str, by: str = "") -> list[Effect]:
         """Take somebody who is not the owner out; their keyboard goes to the owner."""
         del self.people[who.id]
         self._readers.pop(who.id, None)
@@ -326,7 +326,7 @@ class Session(Keyboard):
 
     # ------------------------------------------------------------ commands of the chord
 
-    def _command(self, who: Participant, key: str, at: float) -> list[Effect]:
+    def _command(self, who: Participant, key: str, at: float) -> list[Effect]:  # noqa: C901, PLR0911 - one line for each key
         match key:
             case "d" | "q":
                 return self._go(who, "left", "You left the session.", at)
