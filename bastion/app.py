@@ -54,6 +54,7 @@ from bastion.services.login import Login
 from bastion.services.node import Node
 from bastion.services.people import People
 from bastion.services.policies import Policies, Reload
+from bastion.services.ports import Farewell
 from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
@@ -204,7 +205,7 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
-            beside = {"revocation": revocation.run(), "policies": house.policies.watch(), "collector": _collect(), "pulse": pulse.run()}
+            beside = {"revocation": revocation.run(), "policies": house.policies.watch(), "collector": _collect(house.live), "pulse": pulse.run()}
             tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
             house.auditor.record(AuditEvent("node.started", house.clock.now(), subject=settings.node))
@@ -320,6 +321,9 @@ async def _recover(house: House) -> None:
     closed = await house.recorder.recover()
     for record in await house.store.sessions.orphans(house.settings.node):
         await house.store.sessions.save(replace(record, state="closed", ended_at=house.clock.now(), reason="interrupted"))
+        if record.kind == "shell":
+            text = "It was cut off: the bastion stopped."
+            await house.store.sessions.save_farewell(Farewell(record.id, record.user_id, record.endpoint, house.clock.now(), text))
         house.auditor.record(
             AuditEvent(
                 "session.interrupted",
@@ -368,11 +372,16 @@ def _settle() -> None:
     sys.setswitchinterval(0.0005)
 
 
-async def _collect() -> None:
-    """Collect the young generations in small steps beside the work."""
+async def _collect(live: Live) -> None:
+    """Collect in small steps beside the work; the old generation when nobody is there, or else every five minutes.
+
+    What a session leaves behind is old by its end: without a full collection it would stay for good.
+    """
+    turn = 0
     while True:
-        await asyncio.sleep(30)
-        gc.collect(1)
+        await asyncio.sleep(10)
+        turn += 1
+        gc.collect(2 if turn % 30 == 0 or not live.actors() else 1)
 
 
 def _wire_limits(settings: Settings) -> Any:

@@ -60,6 +60,12 @@ class Tmux:
         return self._run("display-message", "-p", " ".join(f"#{{{name}}}" for name in names)).strip()
 
     @property
+    def cursor(self) -> tuple[int, int]:
+        """Return where the cursor is."""
+        x, y = self._run("display-message", "-p", "#{cursor_x} #{cursor_y}").split()
+        return int(x), int(y)
+
+    @property
     def pid(self) -> int:
         """Return the program's process."""
         return int(self._run("display-message", "-p", "#{pane_pid}").strip())

@@ -81,7 +81,7 @@ def test_two_people_write_in_the_same_vim_and_the_recording_says_who_had_the_key
         assert file.read_text() == "one by alice two by bob three by alice\n"
     finally:
         over(bastion, session, owner, other)
-    transcript = until(lambda: bastion.ssh("aud", f"transcript {session}").stdout.decode(), "it is on file")  # noqa: PLW0108
+    transcript = until(lambda: bastion.ssh("aud", f"transcript {session}").stdout.decode(), "it is on file")
     marks = re.findall(r"-- (.*)", transcript)
     told = [mark for mark in marks if mark.startswith(("alice invited", "bob joined", "control:"))]
     assert told == [

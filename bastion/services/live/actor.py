@@ -34,6 +34,7 @@ from bastion.services.ports import (
     Clock,
     Dialer,
     EndpointChannel,
+    Farewell,
     ParticipantRecord,
     Secret,
     SessionRecord,
@@ -122,6 +123,7 @@ class SessionActor:
             do.Notify: self._audience.notify,
             do.Dismiss: self._dismiss,
             do.ShowHelp: self._audience.show_help,
+            do.Window: self._audience.window,
             do.ShowPeople: self._audience.show_people,
             do.Prompt: self._audience.prompt,
             do.Pan: self._audience.pan,
@@ -258,6 +260,7 @@ class SessionActor:
 
     def _seat(self, key: str, console: Console) -> Seat:
         seat = Seat(key, console, self.post, self._now, self._audience.status, self._audience.panel)
+        seat.view = self.view
         self._audience.add(seat)
         return seat
 
@@ -415,6 +418,10 @@ class SessionActor:
         self._save()
         result = "ok" if effect.code in ("exit", "signal", "owner-left", "killed", "cancelled") else "failed"
         self._audit("session.ended", "system", result=result, reason=f"{effect.code}: {effect.text}" if effect.text else effect.code)
+        if self.session.interactive and not self.session.people[self.session.owner].attached:
+            text = effect.text or f"It ended with exit status {effect.status or 0}."
+            farewell = Farewell(self.id, self.record.user_id, self.record.endpoint, self._world.clock.now(), text)
+            self._ledger.add(lambda: self._world.sessions.save_farewell(farewell))
         for key in self._audience.keys():  # noqa: SIM118 - it is no dict; a copy
             self._dismiss(do.Dismiss(key, effect.code, effect.text))
         self._on_finish(self)
