@@ -205,7 +205,7 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
-            beside = {"revocation": revocation.run(), "policies": house.policies.watch(), "collector": _collect(), "pulse": pulse.run()}
+            beside = {"revocation": revocation.run(), "policies": house.policies.watch(), "collector": _collect(house.live), "pulse": pulse.run()}
             tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
             house.auditor.record(AuditEvent("node.started", house.clock.now(), subject=settings.node))
@@ -372,11 +372,16 @@ def _settle() -> None:
     sys.setswitchinterval(0.0005)
 
 
-async def _collect() -> None:
-    """Collect the young generations in small steps beside the work."""
+async def _collect(live: Live) -> None:
+    """Collect in small steps beside the work; the old generation when nobody is there, or else every five minutes.
+
+    What a session leaves behind is old by its end: without a full collection it would stay for good.
+    """
+    turn = 0
     while True:
-        await asyncio.sleep(30)
-        gc.collect(1)
+        await asyncio.sleep(10)
+        turn += 1
+        gc.collect(2 if turn % 30 == 0 or not live.actors() else 1)
 
 
 def _wire_limits(settings: Settings) -> Any:

@@ -62,7 +62,7 @@ def bulk(world: World, full: bool) -> Result:
             for n in range(10_000)
         )
     )
-    size = 60_000_000
+    size = 60_000_000 if full else 40_000_000
     copies = " ".join([str(log)] * (size // log.stat().st_size + 1))
     sources = {
         "zeros, PTY": f"head -c {size} /dev/zero",
@@ -307,9 +307,9 @@ def main() -> None:
         for part in wanted:
             print(f"{part}: {(PARTS[part].__doc__ or '').strip()}", file=sys.stderr, flush=True)
             result[part] = PARTS[part](world, args.full)
+            if args.json:
+                Path(args.json).write_text(json.dumps(result, indent=2) + "\n")
     print(table(result, markdown=args.markdown))
-    if args.json:
-        Path(args.json).write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

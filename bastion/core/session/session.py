@@ -306,14 +306,11 @@ class Session(Keyboard):
         self._prompts.pop(who.id, None)
         if self.control.asking == who.id:
             self.control.asking = None
-        effects: list[Effect] = [
-            do.Mark(f"{who.name} {how}", "leave", who.name),
-            do.Note("session.left", by or who.name, who.name if by else who.id, "ok", code),
-            dismissal,
-        ]
+        note = do.Note("session.left", by or who.name, who.name if by else who.id, "ok", code)
+        effects: list[Effect] = [do.Mark(f"{who.name} {how}", "leave", who.name), note, dismissal]
         if self.control.holder == who.id:
             owner = self.people[self.owner]
-            effects += self._move(owner if owner.attached else None, "system", at)
+            effects += self._move(owner if owner.attached else None, "system", at, gone=who)
         effects.append(do.Notify((), f"{who.name} {how}."))
         return effects
 

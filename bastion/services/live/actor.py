@@ -91,6 +91,8 @@ class SessionActor:
         self._early: list[Callable[[], None]] = []
         self._stays: dict[str, ParticipantRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.window_ends = grant.expires_at
+        """When the time window that allows this session closes (seconds since the epoch); kept current by revocation."""
         self.invitations: dict[str, Invitation] = {}
         """Who was asked in, by user id."""
         self.barred: set[str] = set()
@@ -99,7 +101,7 @@ class SessionActor:
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
         self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
-        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now)
+        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now, self._ends_at)
         self._bytes_out = 0
         self._bytes_in = 0
         self._last_seat = 1
@@ -201,6 +203,12 @@ class SessionActor:
         invitation = self.invitation(identity) if self.grant.terms.viewers == "invited" else None
         invited = invitation is not None and (action == "join" or (action == "control" and invitation.role is Role.CONTROLLER))
         return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=invited)
+
+    def _ends_at(self) -> float | None:
+        """Return when this session must end at the latest, on the monotonic clock."""
+        closes = None if self.window_ends is None else self.window_ends - self._world.clock.now() + self._now()
+        ends = [one for one in (closes, self.session.ends_at) if one is not None]
+        return min(ends, default=None)
 
     def present(self, user_id: str) -> list[tuple[Participant, Identity]]:
         """Return the stays of that person here, and who they were proven to be."""

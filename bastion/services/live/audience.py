@@ -49,6 +49,7 @@ class Audience:
         hold_back: Callable[[str], None],
         go_on: Callable[[str], None],
         now: Callable[[], float],
+        ends_at: Callable[[], float | None],
     ) -> None:
         self._session = session
         self._endpoint = endpoint
@@ -56,6 +57,7 @@ class Audience:
         self._hold_back = hold_back
         self._go_on = go_on
         self._now = now
+        self._ends_at = ends_at
         self._ticking = False
         self._seats: dict[str, Seat] = {}
 
@@ -329,7 +331,7 @@ class Audience:
 
     def _time_left(self) -> str:
         """Return how long the session may go on, by the minute; keeps it current while somebody sees it."""
-        ends = self._session.ends_at
+        ends = self._ends_at()
         if ends is None:
             return ""
         left = max(0.0, ends - self._now())
