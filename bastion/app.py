@@ -205,7 +205,12 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
-            beside = {"revocation": revocation.run(), "policies": house.policies.watch(), "collector": _collect(house.live), "pulse": pulse.run()}
+            beside = {
+                "revocation": revocation.run(),
+                "policies": house.policies.watch(),
+                "collector": _collect(house.live),
+                "pulse": pulse.run(),
+            }
             tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
             house.auditor.record(AuditEvent("node.started", house.clock.now(), subject=settings.node))

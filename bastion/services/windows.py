@@ -191,7 +191,11 @@ class Windows:
         """Leave everything: sessions of theirs go on detached."""
         count = len([number for number in self._windows if number > MENU])
         if count:
-            self._last_words = [f"Left {count} windows. `attach`, or the menu, brings your sessions back." if count > 1 else "Detached. `attach` brings it back."]
+            self._last_words = [
+                f"Left {count} windows. `attach`, or the menu, brings your sessions back."
+                if count > 1
+                else "Detached. `attach` brings it back."
+            ]
         front = self._front
         if front is not None and front.session is not None:  # what draws itself gives the terminal back itself
             front.console.hide()

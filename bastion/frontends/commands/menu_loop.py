@@ -69,7 +69,10 @@ class _Catalogue:
 
     def _who_is_on(self) -> list[tuple[object, ...]]:
         views = self._door.desk.control.visible(self._door.identity)
-        return [*self._windows(), *((one.id, one.detached, one.joinable, one.invited, *(person.name for person in one.participants)) for one in views)]
+        return [
+            *self._windows(),
+            *((one.id, one.detached, one.joinable, one.invited, *(person.name for person in one.participants)) for one in views),
+        ]
 
     def _windows(self) -> list[tuple[object, ...]]:
         """Return number and name of the windows to go back to."""
@@ -83,7 +86,9 @@ class _Catalogue:
         on_it: dict[str, list[str]] = {}
         for one in views:
             on_it.setdefault(one.endpoint, []).append(one.owner)
-        items = [MenuItem(f"window {number}", f"go back to {name}", actions=("switch",), kind="session") for number, name in self._windows()]
+        items = [
+            MenuItem(f"window {number}", f"go back to {name}", actions=("switch",), kind="session") for number, name in self._windows()
+        ]
         items += [item for one in views if (item := self._session(one)) is not None]
         for endpoint, decision in self._endpoints:
             favourite, last_used = self._known.get(endpoint.name, (False, None))
@@ -152,7 +157,9 @@ async def run_menu(door: Door, *, plain: bool) -> int:
 
 async def _farewells(door: Door) -> str:
     """Return why sessions ended while their owner was away, told once."""
-    said = [f"{one.endpoint} ({one.session_id[:_ID]}): {one.text}" for one in await door.desk.sessions.take_farewells(door.identity.user_id)]
+    said = [
+        f"{one.endpoint} ({one.session_id[:_ID]}): {one.text}" for one in await door.desk.sessions.take_farewells(door.identity.user_id)
+    ]
     if not said:
         return ""
     more = f"  And {len(said) - _TOLD} more: sessions --past" if len(said) > _TOLD else ""
