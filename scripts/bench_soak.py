@@ -110,7 +110,10 @@ def main() -> int:
                 time.sleep(0.15)
                 if now >= next_line:
                     next_line += 15
-                    print(f"{now:5.0f} s  {shown(state(pid))}  {len(life.sessions):2} sessions  {life.begun:4} begun  {life.watched:4} joined  {life.killed:4} killed", flush=True)
+                    print(
+                        f"{now:5.0f} s  {shown(state(pid))}  {len(life.sessions):2} sessions  {life.begun:4} begun  {life.watched:4} joined  {life.killed:4} killed",
+                        flush=True,
+                    )
             life.end()
             detached_gone(life)
             rests.append(state(pid))
@@ -120,7 +123,8 @@ def main() -> int:
         log = (world.folder / "bastion.log").read_text()
         faults = [line for line in log.splitlines() if "Traceback" in line or " ERROR " in line]
         verdicts = {
-            f"memory: {grown:.1f} KB for each session since the first rest ({fresh[0] / 1024:.1f} MB before anybody came)": grown <= MOST_KB,
+            f"memory: {grown:.1f} KB for each session since the first rest ({fresh[0] / 1024:.1f} MB before anybody came)": grown
+            <= MOST_KB,
             f"open files: {rests[0][1]} at the first rest, {rests[-1][1]} at the last": rests[-1][1] <= rests[0][1] + SPARE_FILES,
             f"threads: {rests[0][2]} at the first rest, {rests[-1][2]} at the last": rests[-1][2] <= rests[0][2] + SPARE_THREADS,
             f"faults in the log: {len(faults)}": not faults,

@@ -108,7 +108,9 @@ class World:
         self.host("init", "--admin", "root1", "--key", str(self.folder / "admin.pub"))
         shutil.rmtree(self.home / "policies")
         (self.home / "policies").mkdir()
-        (self.home / "policies" / "bench.yaml").write_text(self.policy + "roles:\n  engineer: {members: [alice]}\n  admin: {members: [root1]}\n")
+        (self.home / "policies" / "bench.yaml").write_text(
+            self.policy + "roles:\n  engineer: {members: [alice]}\n  admin: {members: [root1]}\n"
+        )
         (self.home / "bastion.toml").write_text(
             "[limits]\nexempt_networks = ['127.0.0.1/32']\nunauthenticated = 1000\nearly_drop_from = 1000\n"
             "[sessions]\nper_user = 1000\nper_node = 1000\n[recording]\nfree_share = 0.0\nfree_bytes = 0\n"
