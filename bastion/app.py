@@ -54,6 +54,7 @@ from bastion.services.login import Login
 from bastion.services.node import Node
 from bastion.services.people import People
 from bastion.services.policies import Policies, Reload
+from bastion.services.ports import Farewell
 from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
@@ -320,6 +321,9 @@ async def _recover(house: House) -> None:
     closed = await house.recorder.recover()
     for record in await house.store.sessions.orphans(house.settings.node):
         await house.store.sessions.save(replace(record, state="closed", ended_at=house.clock.now(), reason="interrupted"))
+        if record.kind == "shell":
+            text = "It was cut off: the bastion stopped."
+            await house.store.sessions.save_farewell(Farewell(record.id, record.user_id, record.endpoint, house.clock.now(), text))
         house.auditor.record(
             AuditEvent(
                 "session.interrupted",

@@ -100,7 +100,7 @@ class Connect:
         if login is None:
             known = ", ".join(each.name for each in endpoint.logins) or "none"
             raise Invalid("endpoint.no_login", f"{name} has no login {login_name or ''!a}; it has: {known}.")
-        return Grant(identity, endpoint, login, frozenset({action}), decision.rule, decision.terms)
+        return Grant(identity, endpoint, login, frozenset({action}), decision.rule, decision.terms, decision.valid_until)
 
     def _may_see(self, identity: Identity, endpoint: Endpoint) -> bool:
         return any(self._policies.decide(identity, action, endpoint).verdict is not Verdict.DENY for action in ("connect", "exec"))

@@ -81,7 +81,7 @@ def test_two_people_write_in_the_same_vim_and_the_recording_says_who_had_the_key
         assert file.read_text() == "one by alice two by bob three by alice\n"
     finally:
         over(bastion, session, owner, other)
-    transcript = until(lambda: bastion.ssh("aud", f"transcript {session}").stdout.decode(), "it is on file")  # noqa: PLW0108
+    transcript = until(lambda: bastion.ssh("aud", f"transcript {session}").stdout.decode(), "it is on file")
     marks = re.findall(r"-- (.*)", transcript)
     told = [mark for mark in marks if mark.startswith(("alice invited", "bob joined", "control:"))]
     assert told == [
@@ -159,7 +159,7 @@ def test_two_typists_hand_over_at_random_and_every_byte_is_the_holders(own_basti
                 people[other].send(b"\x1dr")
                 people[holder].wait(b"asks for the keyboard")
                 people[holder].send(b"\x1dgtyped-behind-%d\r" % number)
-            until(lambda: [one["name"] for one in own_bastion.live()[0]["participants"] if one["controls"]] == [other], f"{other} types")  # noqa: B023
+            until(lambda wanted=other: wanted in [one["name"] for one in own_bastion.live()[0]["participants"] if one["controls"]], f"{other} types")
             holder, other = other, holder
         people[holder].send(b"\x04")
         until(lambda: people["alice"].ssh.poll() is not None, "it is over")
@@ -167,7 +167,7 @@ def test_two_typists_hand_over_at_random_and_every_byte_is_the_holders(own_basti
         for typist in people.values():
             typist.close()
     assert file.read_text().splitlines() == [line for _, line in expected]
-    transcript = until(lambda: own_bastion.ssh("aud", f"transcript {session}").stdout.decode(), "it is on file")
+    transcript = until(lambda: own_bastion.ssh("aud", f"transcript {session}").stdout, "it is on file").decode()
     typed = "".join(f"{by}|{text}\n" for by, text in re.findall(r"^\S+  (alice|bob)> (.*)$", transcript, re.MULTILINE))
     whole = {who: "".join(text for by, text in re.findall(r"(\w+)\|(.*)", typed) if by == who).replace("\\r", "|") for who in people}
     for who, said in whole.items():

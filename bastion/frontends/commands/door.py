@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bastion.core.identity import Identity
     from bastion.frontends.commands.desk import Desk
     from bastion.services.console import Console, ConsoleListener
+    from bastion.services.windows import Windows
 
 MAX_INPUT: Final = 64 * 1024  # a key or a password on standard input; nobody's key is longer
 _MAX_ANSWER: Final = 64 * 1024
@@ -43,7 +44,16 @@ class Door:
         """What followed ` -- ` on a `connect`, exactly as typed."""
         self.again: Callable[[Door, list[str]], Awaitable[int]] = _nobody
         """Runs another command line of the same person through the gate, which sets this."""
+        self.windows: Windows | None = None
+        """The windows that this door's console is one of, if so."""
         self._ahead = b""
+
+    def at(self, console: Console, windows: Windows | None = None) -> Door:
+        """Return the same person's door at another console."""
+        door = Door(self.desk, console, self.tail)
+        door.again = self.again
+        door.windows = windows
+        return door
 
     @property
     def identity(self) -> Identity:

@@ -13,6 +13,7 @@ from bastion.core.errors import Invalid
 from bastion.frontends.commands.desk import Participant, SessionView, visible_session
 from bastion.frontends.commands.output import Row, amount, rfc3339, span
 from bastion.frontends.commands.verbs import ENDPOINT, SELF, SESSION, USER, Noun, json_option, yes_option
+from bastion.frontends.commands.window_list import in_windows
 from bastion.services.ports import SessionFilter, SessionRecord
 
 if TYPE_CHECKING:
@@ -126,13 +127,15 @@ def fill(root: Noun) -> None:
     )
     async def join(door: Door, session: str, role: str) -> int:
         """Look on in a running session, or take part in it; Ctrl-] d leaves."""
-        return await door.desk.connect.join(door.handover(), session, role)
+        return await in_windows(door, lambda console: door.desk.connect.join(console, session, role), f"session {session}", fresh=False)
 
     @root.verb("attach", action="connect", asks="service", examples=["attach", "attach 4f2a"])
     @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
     async def attach(door: Door, session: str) -> int:
         """Go back to a session that you left detached, with its exact screen."""
-        return await door.desk.connect.attach(door.handover(), session)
+        for one in await door.desk.sessions.take_farewells(door.identity.user_id):
+            door.warn(f"Ended while you were away: {one.endpoint} ({one.session_id[:12]}): {one.text}")
+        return await in_windows(door, lambda console: door.desk.connect.attach(console, session), f"session {session}".strip())
 
     @root.verb(
         "kill", action="end", asks="service", examples=["kill 4f2a --reason 'wrong machine'", "kill 4f2a --reason maintenance --yes"]

@@ -154,7 +154,7 @@ class LiveScreen:
         """Keep the picture as it is for all viewers but those whom `sees` names; None lets it go on."""
         self._held = None
         if sees is not None:
-            self.terminal.catch_up()
+            self._look()
             self._held = self.terminal.snapshot()
             self._sees_held = sees
         self.refresh()
@@ -166,8 +166,7 @@ class LiveScreen:
 
     def when_current(self, call: Callable[[], None]) -> None:
         """Call once everything queued so far is parsed; at once when little waits."""
-        if self.terminal.backlog <= SLICE_BYTES:
-            self.terminal.catch_up()
+        if self._look():
             call()
             return
         self._waiting.append(call)
@@ -176,8 +175,7 @@ class LiveScreen:
     def overlay(self, rows: list[Row], at: int) -> Overlay | None:
         """Return how to show rows of ours over a terminal that has seen all that was pushed; None amid a sequence."""
         terminal = self.terminal
-        terminal.catch_up()
-        if terminal.pending or at + len(rows) > terminal.lines:
+        if not self._look() or terminal.pending or at + len(rows) > terminal.lines:
             return None
         drawn = [overlay(terminal.screen, at + number, row, terminal.stream.last) for number, row in enumerate(rows)]
         return Overlay(b"".join(each.show for each in drawn), b"".join(each.hide for each in drawn))
@@ -188,8 +186,15 @@ class LiveScreen:
         return self.terminal.cursor[1]
 
     def keyframe(self) -> bytes:
-        """Return bytes that bring a fresh terminal of this size to the state here, unfinished sequences included."""
-        self.terminal.catch_up()
+        """Return bytes that bring a fresh terminal of this size to the state here, unfinished sequences included.
+
+        Called when the screen is current; what came since is little, or a flood of which the oldest is given up.
+        """
+        if not self._look():
+            self.exact = False
+            while self.terminal.backlog > SLICE_BYTES and self.terminal.shed(SLICE_BYTES // 2):
+                pass
+            self.terminal.catch_up()
         return self.terminal.dump() + self.terminal.pending
 
     def left_behind(self) -> tuple[bool, bool]:
@@ -197,9 +202,18 @@ class LiveScreen:
 
         As far as it was parsed, where much waits: leaving is not held up by that.
         """
-        if self.terminal.backlog <= SLICE_BYTES:
-            self.terminal.catch_up()
+        self._look()
         return self.terminal.alternate, self.terminal.cursor[0] > 0
+
+    def _look(self) -> bool:
+        """Parse what waits if it is little; False when it is more than may hold everybody up.
+
+        A megabyte of switches between the screens takes 1.5 s to parse.
+        """
+        if self.terminal.backlog > SLICE_BYTES:
+            return False
+        self.terminal.catch_up()
+        return True
 
     def close(self) -> None:
         """Stop following."""

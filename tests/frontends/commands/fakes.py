@@ -395,6 +395,12 @@ class FakeInvitations:
 class FakeSessions:
     def __init__(self):
         self.records = []
+        self.farewells = []
+
+    async def take_farewells(self, user_id):
+        told = [one for one in self.farewells if one.user_id == user_id]
+        self.farewells = [one for one in self.farewells if one.user_id != user_id]
+        return told
 
     async def find(self, wanted):
         return [r for r in self.records if wanted.user in ("", r.user) and wanted.endpoint in ("", r.endpoint)][: wanted.limit]
