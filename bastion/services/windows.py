@@ -263,7 +263,11 @@ class Windows:
             return
         if window.number == _LIST:
             self._after_list(status)
-            return
+        else:
+            self._after(window, status, failed, was_in_front=was_in_front)
+
+    def _after(self, window: _Window, status: int, failed: Exception | None, *, was_in_front: bool) -> None:
+        """Go on without a window: to the menu it was opened from, to the session before it, or to the end of all."""
         text = self._how(window, status, failed)
         only_menu = set(self._windows) <= {MENU} and self._main is not self._windows.get(MENU)
         if not self._windows or (only_menu and was_in_front):

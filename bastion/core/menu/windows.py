@@ -74,7 +74,7 @@ class Back:
     """They want to go back where they came from."""
 
 
-def update(shown: WindowList, key: Key) -> WindowList | int | Back:
+def update(shown: WindowList, key: Key) -> WindowList | int | Back:  # noqa: PLR0911 - one per key
     """Return what a key makes of the list: another, the number of the window to go to (0: the menu), or `Back`."""
     last = max(len(shown.rows) - 1, 0)
     name = key.text if key.name == "text" else key.name

@@ -144,7 +144,7 @@ class Session(Keyboard):
             return [*kept, do.RecordOutput(event.data)]
         return [*kept, do.RecordOutput(event.data), do.Show(holder.holder, event.data, event.stderr)]
 
-    def _input(self, event: e.InputReceived) -> list[Effect]:
+    def _input(self, event: e.InputReceived) -> list[Effect]:  # noqa: C901 - one branch for each way a part is meant
         reader = self._readers.get(event.participant)
         if reader is None:
             return []

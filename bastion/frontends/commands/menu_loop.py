@@ -233,7 +233,7 @@ class _Screen:
         return self._door.console.size.columns, self._door.console.size.lines
 
 
-async def _turn(
+async def _turn(  # noqa: PLR0912 - one turn of everything that can happen
     menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue, windows: Windows | None
 ) -> MenuItem | _WindowKey | None:
     """Turn what happens into pictures, until something is chosen."""

@@ -52,7 +52,7 @@ def _windows(door: Door, *, plain: bool) -> Windows:
     return Windows(
         door.handover(),
         lambda windows, console: run_menu(door.at(console, windows), plain=plain),
-        lambda windows, console: _choose(windows, console),
+        _choose,
     )
 
 

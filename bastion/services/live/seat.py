@@ -55,7 +55,7 @@ class Seat:
         self.on_drained: Callable[[], None] = lambda: None
         self.on_hidden: Callable[[], None] = lambda: None
         self.on_shown: Callable[[], None] = lambda: None
-        self.on_told: Callable[[str], None] = lambda text: None
+        self.on_told: Callable[[str], None] = lambda _: None
         self.view: Callable[[], SessionView] | None = None
         """The session as it is listed now."""
         self.on_resized: Callable[[Size], None] = lambda _: None

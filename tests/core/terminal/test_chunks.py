@@ -36,6 +36,19 @@ def test_the_last_column_without_wrapping_is_the_same_in_one_chunk_or_two() -> N
     assert differing(whole, cut) == []
 
 
+def test_a_character_whose_mark_comes_in_the_next_chunk_is_repeated_all_the_same() -> None:
+    whole, cut = Terminal(9, 1), Terminal(9, 1)
+    whole.feed("e\u0301\x1b[2b".encode())
+    cut.feed(b"e")
+    cut.feed("\u0301".encode())
+    again = Terminal(9, 1)
+    again.feed(cut.dump() + cut.pending)
+    for terminal in (cut, again):
+        terminal.feed(b"\x1b[2b")
+        assert "".join(terminal.snapshot().rows[0].chars).strip() == "e\u0301ee"
+        assert differing(whole, terminal) == []
+
+
 def test_a_real_stream_byte_by_byte_shows_the_same() -> None:
     for name in ("vim-edit-80x24", "mc-80x24", "unicode-cat-80x24", "tmux-inside-80x24"):
         recorded = judge.stream(name)
