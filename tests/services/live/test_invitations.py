@@ -283,7 +283,7 @@ async def test_the_panel_tells_name_role_place_time_size_and_lag(theatre):
     sup = await theatre.joined(actor, theatre.who("sup"), size=Size(100, 30))
     sup.takes = False
     endpoint.say(b"much")
-    await turns(10)
+    await shows(sup, b"much")
     theatre.clock.at += 65
     owner.type(b"\x1dw")
     await shows(owner, b"alice  types  from 192.0.2.7")
