@@ -325,5 +325,5 @@ class Windows:
         seat = window.console.seat
         code, text = seat.out.result() if seat is not None and seat.out.done() else ("", "")
         if code == "session.detached" and text:
-            return f"{window.name}: {text}"
+            return f"{window.name}: {text[:1].lower()}{text[1:]}"
         return f"{window.name}: ended" + (f" with exit status {status}." if status else ".")
