@@ -256,3 +256,13 @@ def test_ctrl_c_while_connecting_cancels() -> None:
     session.handle(e.Started(0))
     session.dialled()
     assert session.handle(e.InputReceived(0.1, "p1", b"\x03")) == [do.CloseEndpoint(), do.Finish("cancelled", "Cancelled.", None, None)]
+
+
+def test_who_types_more_than_a_quarter_megabyte_while_connecting_is_held_until_the_endpoint_opens() -> None:
+    session = Session(person("p1", "alice", Role.CONTROLLER), Terms(), interactive=False)
+    session.handle(e.Started(0.0))
+    session.dialled()
+    held = [session.handle(e.InputReceived(0.1, "p1", b"x" * 64 * 1024)) for _ in range(5)]
+    assert held == [[], [], [], [], [do.HoldTyping("p1")]]
+    sent = of(do.ToEndpoint, session.handle(e.EndpointOpened(1.0)))
+    assert sum(len(effect.data) for effect in sent) == 5 * 64 * 1024
