@@ -67,6 +67,7 @@ class Connect:
         self._new_id = new_id
         self._limits = limits
         self._node = node
+        self._opening: list[str] = []  # whose sessions are being opened and are not listed yet; they count for the limits
 
     # ------------------------------------------------------------ connect
 
@@ -77,7 +78,11 @@ class Connect:
         self._refuse_too_many(console.identity)
         if not self._world.auditor.healthy:
             raise Unavailable("audit.unwritable", "The audit log cannot be written, so no session starts. An admin must look: audit verify")
-        actor = await self._open(console, grant, command)
+        self._opening.append(console.identity.user_id)
+        try:
+            actor = await self._open(console, grant, command)
+        finally:
+            self._opening.remove(console.identity.user_id)
         seat = actor.start(console)
         try:
             code, text = await seat.out
@@ -106,12 +111,10 @@ class Connect:
         return any(self._policies.decide(identity, action, endpoint).verdict is not Verdict.DENY for action in ("connect", "exec"))
 
     def _refuse_too_many(self, identity: Identity) -> None:
-        if len(self._live.of_user(identity.user_id)) >= self._limits.per_user:
+        if len(self._live.of_user(identity.user_id)) + self._opening.count(identity.user_id) >= self._limits.per_user:
             raise Conflict("session.too_many", f"You have {self._limits.per_user} sessions open, which is the limit. End one first.")
-        if len(self._live.actors()) >= self._limits.per_node:
-            raise Unavailable(
-                "session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later."
-            )
+        if len(self._live.actors()) + len(self._opening) >= self._limits.per_node:
+            raise Unavailable("session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later.")
 
     async def _open(self, console: Console, grant: Grant, command: bytes | None) -> SessionActor:
         interactive = bool(console.term)
@@ -141,7 +144,7 @@ class Connect:
             command=record.command,
             source=record.source,
         )
-        recording = await self._recorder.open(subject, grant.terms)
+        recording = await self._recorder.open(subject, grant.terms)  # from here to `actor.start` nothing waits: nobody ends it in between
         owner = Participant(
             "p1",
             identity.user_id,

@@ -21,6 +21,12 @@ class ToEndpoint(NamedTuple):
     data: bytes
 
 
+class HoldTyping(NamedTuple):
+    """Take no more input from this participant until the endpoint is open."""
+
+    participant: str
+
+
 class EndInput(NamedTuple):
     """Tell the endpoint that no more input follows."""
 
@@ -184,6 +190,7 @@ Effect = (
     | SignalEndpoint
     | ResizeEndpoint
     | CloseEndpoint
+    | HoldTyping
     | RecordOutput
     | RecordInput
     | RecordResize

@@ -24,6 +24,7 @@ from bastion.core.values import Size
 
 CLOSING_SECONDS: Final = 2.0  # a far side that does not hang up by then is left
 CONFIRM_SECONDS: Final = 10.0
+MOST_AHEAD: Final = 256 * 1024  # bytes typed while the endpoint is dialled; beyond, the client's window closes
 _STEPS: Final = {"up": (0, -5), "down": (0, 5), "left": (-10, 0), "right": (10, 0), ".": (0, 0)}  # cells; 0, 0 follows the cursor
 
 
@@ -51,6 +52,7 @@ class Session(Keyboard):
         self.ends_at: float | None = None
         """When the longest time that policy allows is over, on the clock that events carry."""
         self._ahead: list[bytes] = []
+        self._ahead_bytes = 0
         self._ahead_ended = False
         self._end_asked: tuple[str, float] = ("", 0.0)
         self._handlers: dict[State, dict[type, Callable[..., list[Effect]] | None]] = {
@@ -80,7 +82,8 @@ class Session(Keyboard):
         if self.interactive and b"\x03" in event.data:
             return self._end_now(Ending("cancelled", "Cancelled."))
         self._ahead.append(event.data)
-        return []
+        self._ahead_bytes += len(event.data)
+        return [do.HoldTyping(event.participant)] if self._ahead_bytes > MOST_AHEAD else []
 
     def _ended_ahead(self, event: e.InputEnded) -> list[Effect]:
         del event

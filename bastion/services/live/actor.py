@@ -109,6 +109,7 @@ class SessionActor:
         self._do: dict[type, Callable[..., None]] = {
             do.Dial: self._dial,
             do.ToEndpoint: self._to_endpoint,
+            do.HoldTyping: lambda effect: self._audience.hold_typing(effect.participant),
             do.EndInput: self._end_input,
             do.SignalEndpoint: self._signal_endpoint,
             do.ResizeEndpoint: self._resize_endpoint,
@@ -288,6 +289,7 @@ class SessionActor:
             return
         self._channel = channel
         self.post(e.EndpointOpened(self._now()))
+        self._audience.let_type()  # who typed too much ahead; if the endpoint is full by now, the next write says so again
         early, self._early = self._early, []
         for event in early:
             event()

@@ -82,9 +82,9 @@ class Audience:
 
     # ------------------------------------------------------------ back-pressure
 
-    def hold_typing(self) -> None:
-        """The endpoint takes no more: stop who types."""
-        seat = self._seats.get(self._session.control.holder or "")
+    def hold_typing(self, participant: str | None = None) -> None:
+        """The endpoint takes no more: stop that one, or who types."""
+        seat = self._seats.get(participant or self._session.control.holder or "")
         if seat is not None and not seat.endpoint_waits:
             seat.endpoint_waits = True
             seat.console.pause()

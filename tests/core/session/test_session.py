@@ -273,3 +273,13 @@ def test_keys_about_windows_work_for_who_looks_on_and_while_it_is_paused() -> No
     assert session.handle(e.InputReceived(3.0, "p2", b"\x1d2")) == [do.Window("p2", "2", b"")]
     session.handle(e.PauseRequested(4.0, "sup", ""))
     assert session.handle(e.InputReceived(5.0, "p1", b"\x1dnx")) == [do.Window("p1", "n", b"x")]
+
+
+def test_who_types_more_than_a_quarter_megabyte_while_connecting_is_held_until_the_endpoint_opens() -> None:
+    session = Session(person("p1", "alice", Role.CONTROLLER), Terms(), interactive=False)
+    session.handle(e.Started(0.0))
+    session.dialled()
+    held = [session.handle(e.InputReceived(0.1, "p1", b"x" * 64 * 1024)) for _ in range(5)]
+    assert held == [[], [], [], [], [do.HoldTyping("p1")]]
+    sent = of(do.ToEndpoint, session.handle(e.EndpointOpened(1.0)))
+    assert sum(len(effect.data) for effect in sent) == 5 * 64 * 1024
