@@ -127,6 +127,8 @@ class WindowConsole:
         """Begin on a page of its own: the session's screen and the terminal then agree on where everything is."""
         self._blank = False
         self.write = self._real.write
+        if isinstance(self._listener, Seat):
+            self._listener.aligned = True
         return self._real.write(page(self.size.lines) + data if self.full_screen else data)
 
     # ------------------------------------------------------------ as a console

@@ -100,3 +100,12 @@ def test_vim_works_through_the_bastion(bastion: Bastion, tmp_path, editor: str) 
         assert file.read_text() == "written through the bastion\n"
     finally:
         window.close()
+
+
+def test_a_shell_on_a_terminal_gets_the_endpoints_bytes_and_nothing_before_them(bastion: Bastion) -> None:
+    done = bastion.ssh("alice", "connect web01", input=b"PS1=; echo be''gin; exit 5\n", options=("-tt",))
+    assert done.returncode == 5
+    assert b"begin\r\n" in done.stdout
+    session = bastion.json("sup", "sessions", "--past")[0]["id"]
+    recorded = text_of(bastion.ssh("aud", f"cast {session}").stdout)
+    assert done.stdout.decode() == recorded

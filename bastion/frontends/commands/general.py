@@ -112,7 +112,7 @@ def fill(root: Noun) -> None:
         account = login_name(login) if login else None
         if tail is not None:
             return await door.desk.connect.connect(door.handover(), name, account, tail)
-        return await in_windows(door, lambda console: door.desk.connect.connect(console, name, account, None), name)
+        return await in_windows(door, lambda console: door.desk.connect.connect(console, name, account, None), name, fresh=False)
 
     @root.verb("menu", action=SELF, examples=["menu", "menu --plain"])
     @click.option("--plain", is_flag=True, help="Numbered lines, for screen readers and dumb terminals.")

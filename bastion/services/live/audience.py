@@ -17,7 +17,7 @@ from bastion.core.identity import Identity
 from bastion.core.session import effects as do
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
-from bastion.core.terminal.fullscreen import settle
+from bastion.core.terminal.fullscreen import page, settle
 from bastion.core.terminal.grid import Row
 from bastion.core.terminal.paint import line
 from bastion.core.terminal.style import REVERSE, style
@@ -123,7 +123,7 @@ class Audience:
             seat.stop_pictures()
             if seat.caps.full_screen:
                 seat.write(settle(seat.caps) + b"\x1b[H\x1b[2J" + screen.keyframe())
-            seat.raw = True
+            seat.raw = seat.aligned = True
             self._draw(seat)
 
         screen.when_current(switch)
@@ -280,6 +280,7 @@ class Audience:
         def put() -> None:
             if not seat.words or not seat.raw or seat.overlay or seat.out.done():
                 return
+            self._align(seat, screen)
             rows = [line(self._session.size.columns, f" {safe_text(text)}", _BAR) for text in seat.words]
             at = 0 if screen.cursor_line >= len(rows) else self._session.size.lines - len(rows)
             drawn = screen.overlay(rows, max(0, at))
@@ -290,6 +291,16 @@ class Audience:
             seat.write(drawn.show)
 
         screen.when_current(put)
+
+    def _align(self, seat: Seat, screen: LiveScreen) -> None:
+        """Bring a terminal whose screen was in use before the session began to where the session's screen is.
+
+        Until something of ours is to be drawn it gets the endpoint's bytes and nothing else, as with plain ssh; what
+        stood there before is scrolled away, not erased.
+        """
+        if not seat.aligned:
+            seat.aligned = True
+            seat.write(page(self._session.size.lines) + settle(seat.caps) + b"\x1b[H\x1b[2J" + screen.keyframe())
 
     def _lift(self, seat: Seat) -> None:
         if seat.overlay:

@@ -37,6 +37,8 @@ class Seat:
         self.size: Size = console.size
         self.caps = Caps.of(console.term, console.environment.get("COLORTERM", ""), _locale(console.environment))
         self.raw = False
+        self.aligned = False
+        """Whether their terminal is known to stand where the session's screen stands."""
         self.rendered = False
         self.hidden = False
         """Another window of theirs is in front: nothing is sent until it is this one's turn again."""
