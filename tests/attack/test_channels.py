@@ -130,7 +130,7 @@ async def c62_commands(arena: Arena, attacker: Attacker) -> None:
 
 async def c63_subsystems(arena: Arena, attacker: Attacker) -> None:
     channel = await attacker.opened()
-    for name in (b"nosuch", b"sftp\0", b"sftp ", b"../sftp", b"\xff", b"x" * 10_000, b""):
+    for name in (b"no such", b"sftp\0", b"sftp ", b"../sftp", b"\xff", b"x" * 10_000, b""):
         attacker.request(channel, b"subsystem", String(name))
     await attacker.until(MSG_CHANNEL_FAILURE, 7)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -130,3 +132,13 @@ def test_an_engineer_is_not_let_into_the_prompt(bastion: Bastion) -> None:
     done = bastion.ssh("alice", "admin", options=("-tt",))
     assert done.returncode == 77
     assert done.stdout.count(b"\n") == 1
+
+
+def test_the_hosts_program_ends_cleanly_while_its_standard_input_stays_open(bastion: Bastion) -> None:
+    argv = [sys.executable, "-m", "bastion", "--home", str(bastion.home), "whoami"]
+    with subprocess.Popen(argv, env=bastion.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert b"operator" in program.stdout.read()
+        assert program.stderr.read() == b""
+        assert program.wait(30) == 0

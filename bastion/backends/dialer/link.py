@@ -11,7 +11,7 @@ import signal
 import termios
 import threading
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -143,11 +143,19 @@ def _raw() -> Iterator[None]:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
+def _unlocked(stdin: BinaryIO) -> Callable[[int], bytes]:
+    """Return how to read without Python's lock on the stream: a thread that holds it when the program ends makes that a crash."""
+    try:
+        descriptor = stdin.fileno()
+    except (OSError, AttributeError):
+        return getattr(stdin, "read1", stdin.read)
+    return lambda count: os.read(descriptor, count)
+
+
 @contextlib.contextmanager
 def _input(stream: _Stream, stdin: BinaryIO) -> Iterator[None]:
     """Copy standard input into the session, read by a thread: a file, a pipe and a terminal are alike to it."""
-    # The file itself: a thread that waits in a buffered reader holds a lock that the interpreter wants at its end.
-    read = getattr(stdin, "raw", stdin).read
+    read = _unlocked(stdin)
     loop = asyncio.get_running_loop()
 
     def copy() -> None:

@@ -208,7 +208,7 @@ class Stream(pyte.Stream):
         if end is None:
             return ""
         kind, body = self._string, self._body
-        self._string = self._body = ""
+        self._string = self._body = self.last = ""
         finish(self.screen, kind, body)
         return text[stop + (text[stop] == "\x07") :]
 
@@ -220,4 +220,5 @@ class Stream(pyte.Stream):
         if end is None:
             return ""
         self._skipping = False
+        self.last = ""
         return text[stop + ("@" <= text[stop] <= "~") :]

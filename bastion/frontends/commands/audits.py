@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bastion.core.errors import Corrupt
-from bastion.frontends.commands.output import Row, as_json_line, rfc3339, when
+from bastion.frontends.commands.output import Row, as_json_line, rfc3339
 from bastion.frontends.commands.verbs import SESSION, USER, Noun, json_option
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def fill(root: Noun) -> None:
         rows = [entry_row(entry) for entry in entries]
         if not as_json:
             for row, entry in zip(rows, entries, strict=True):
-                row.update(at=when(entry.event.at), session=entry.event.session[:12])
-        heads = ["id", "at", "actor", "source", "code", "subject", "session", "result", "reason"]
+                row.update(session=entry.event.session[:12])
+        heads = ["id", "at", "code", "actor", "source", "subject", "session", "result", "reason"]
         await door.listing(heads, rows, as_json_list=as_json, empty="Nothing matches.")
 
     @audit.verb("verify", action=ACTION, examples=["audit verify", "audit verify --json"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bastion.core.errors import Invalid
-from bastion.frontends.commands.output import Row, as_json, sentence, table
+from bastion.frontends.commands.output import Row, as_json, brief, rfc3339, sentence, table
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -97,7 +97,9 @@ class Door:
         elif not rows:
             self.warn(empty or "Nothing to list.")
         else:
-            shown = table(heads, [[row.get(head) for head in heads] for row in rows], width=self.width, colour=self.colour)
+            today = (rfc3339(self.desk.clock.now()) or "")[:10] if self.terminal else ""
+            cells = [[brief(row.get(head), today) if today and head.endswith("at") else row.get(head) for head in heads] for row in rows]
+            shown = table(heads, cells, width=self.width, colour=self.colour)
             await self.send(self._bytes(shown + "\n"))
 
     async def read_all(self, limit: int = MAX_INPUT) -> bytes:

@@ -6,6 +6,7 @@ Everything from outside passes `safe_text` here. Never writes anywhere itself.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,9 @@ _CELL: Final = 400  # longest text of one cell, before clipping to the window
 _LINE: Final = 2000  # longest line of a sentence or a notice
 _LEAST: Final = 3  # a column is never clipped below this
 _HEAD: Final = ("\x1b[1m", "\x1b[0m")
+_STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)Z")
+_WHOLE: Final = frozenset({"AT", "CODE", "STATE", "RESULT"})  # what a list is read for: others give way first
+_GIVES_WAY: Final = 6  # down to this many cells
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
@@ -35,6 +39,15 @@ def rfc3339(at: float | None) -> str | None:
 def when(at: float | None) -> str:
     """Return a time for people, in UTC."""
     return "-" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def brief(value: object, today: str) -> object:
+    """Return a time in RFC 3339 as a list at a terminal shows it: of `today` the time, else date and minute; other values as they are."""
+    stamp = _STAMP.fullmatch(value) if isinstance(value, str) else None
+    if stamp is None:
+        return value
+    day, time = stamp.groups()
+    return time if day == today else f"{day} {time[:5]}"
 
 
 def span(seconds: float | None) -> str:
@@ -108,7 +121,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], *, width: int 
     titles = [head.upper() for head in heads]
     widths = [max(text_width(text) for text in column) for column in zip(titles, *cells, strict=True)]
     if width is not None:
-        widths = _fit(widths, width)
+        widths = _fit(titles, widths, width)
     lines = []
     for number, line in enumerate([titles, *cells]):
         parts = [clip(text, room) for text, room in zip(line, widths, strict=True)]
@@ -127,14 +140,16 @@ def facts(pairs: Sequence[tuple[str, object]], *, width: int | None = None) -> s
     return "\n".join(lines if width is None else [clip(line, width) for line in lines])
 
 
-def _fit(widths: list[int], width: int) -> list[int]:
-    """Take cells from the widest columns until the table fits; ids in the first column stay whole."""
+def _fit(titles: Sequence[str], widths: list[int], width: int) -> list[int]:
+    """Take cells from the widest columns until the table fits; ids in the first column stay whole, and codes and times while others can give way."""
     fitted = list(widths)
     over = sum(fitted) + len(_GAP) * (len(fitted) - 1) - width
-    while over > 0 and len(fitted) > 1:
-        widest = max(range(1, len(fitted)), key=lambda index: fitted[index])
-        if fitted[widest] <= _LEAST:
-            break
-        fitted[widest] -= 1
-        over -= 1
+    prose = [index for index in range(1, len(fitted)) if titles[index] not in _WHOLE]
+    for columns, least in ((prose, _GIVES_WAY), (range(1, len(fitted)), _LEAST)):
+        while over > 0 and columns:
+            widest = max(columns, key=lambda index: fitted[index])
+            if fitted[widest] <= least:
+                break
+            fitted[widest] -= 1
+            over -= 1
     return fitted

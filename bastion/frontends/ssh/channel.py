@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from bastion.core.identity import Identity
 from bastion.core.values import Target
@@ -14,6 +15,7 @@ from bastion.wire.sessions import ServerSession
 
 Run = Callable[[SshConsole, bytes | None], Awaitable[int]]
 Refused = Callable[[Identity, str, str], None]
+DENIED: Final = 77
 
 
 class Channel(ServerSession):
@@ -26,6 +28,7 @@ class Channel(ServerSession):
         self._run = run
         self._refused = refused
         self._command: bytes | None = None
+        self._refusal = b""
         self._console: SshConsole | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -40,10 +43,10 @@ class Channel(ServerSession):
         return True
 
     def subsystem(self, name: str) -> bool:
-        """No subsystem is offered by the bastion itself."""
+        """No subsystem is offered by the bastion itself. Granted only to say so: clients drop what comes with a plain refusal."""
         self._refused(self._identity, "channel.subsystem", f"subsystem {name[:64]}")
-        self.write_stderr(b"bastion: This bastion offers no subsystems (sftp, netconf). Use: ssh bastion connect NAME\r\n")
-        return False
+        self._refusal = b"bastion: No subsystems (sftp, netconf) are offered here. Use: ssh bastion connect NAME\r\n"
+        return True
 
     def _addressed(self, command: bytes | None) -> bytes | None:
         target = self._target
@@ -55,6 +58,10 @@ class Channel(ServerSession):
 
     def started(self) -> None:
         """The request was granted: go."""
+        if self._refusal:
+            self.write_stderr(self._refusal)
+            self.exit(DENIED)
+            return
         environment = {
             key.decode("ascii", "replace"): value.decode("utf-8", "replace") for key, value in self.channel.get_environment_bytes().items()
         }

@@ -75,6 +75,7 @@ class LiveScreen:
         self._on_current = on_current
         self._quiet: asyncio.TimerHandle | None = None
         self._pushed = 0  # bytes, since somebody last looked
+        self._flood = False
         self.exact = True
         """Whether every byte was parsed so far. Where not, only what scrolled or was redrawn since is certain."""
         self._viewers: dict[str, _Viewer] = {}
@@ -252,14 +253,18 @@ class LiveScreen:
 
     async def _advance(self) -> None:
         terminal = self.terminal
-        flood, self._pushed = self._pushed > FLOOD_BYTES, 0
+        self._flood = flood = self._pushed > (FLOOD_BYTES // 8 if self._flood else FLOOD_BYTES)
+        self._pushed = 0
+        if flood and not self._viewers and not self._waiting:
+            self._dirty.set()  # nobody sees it: look again a frame later, when it may be over
+            return
         left = terminal.backlog  # what comes meanwhile waits for the next turn: more of it can be skipped then
         while left > 0 and terminal.backlog:
             start = perf_counter()
             left -= terminal.advance(SLICE_BYTES)
             pause = (perf_counter() - start) * (FLOOD_PAUSE if flood else 1)
             await asyncio.sleep(0 if self._waiting else pause)
-            if self._closed:
+            if self._closed or (self._pushed > FLOOD_BYTES and not self._viewers and not self._waiting):
                 return
         if self.exact and not terminal.backlog:
             self._on_current(self.keyframe, Size(terminal.columns, terminal.lines))

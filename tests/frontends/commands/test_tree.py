@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bastion.core.access.actions import ACTIONS
 from bastion.core.errors import Conflict, Corrupt, Denied, Ended, Misconfigured, Missing, Unavailable
-from bastion.frontends.commands import verbs
+from bastion.frontends.commands import output, verbs
 from bastion.frontends.commands.gate import run
 from bastion.frontends.commands.tree import root, walk
 from bastion.frontends.commands.words import join_words, split_command
@@ -211,6 +211,17 @@ async def test_a_table_never_leaves_the_window_nor_lets_an_endpoint_speak(world)
         assert not CONTROL.search(line)
         assert "\u202e" not in line
     assert "4f2a11112222" in out
+
+
+async def test_a_list_at_a_terminal_shows_times_of_today_without_the_day_and_cuts_other_things_before_codes():
+    assert output.brief("2026-11-22T22:00:51Z", "2026-11-22") == "22:00:51"
+    assert output.brief("2026-11-21T22:00:51Z", "2026-11-22") == "2026-11-21 22:00"
+    assert output.brief("web01", "2026-11-22") == "web01"
+    rows = [[17, "22:00:51", "endpoint.host_key_changed", "bob", "192.0.2.8", "x" * 60, "4f2a11112222", "denied", "y" * 90]]
+    shown = output.table(["id", "at", "code", "actor", "source", "subject", "session", "result", "reason"], rows, width=100)
+    assert all(len(line) <= 100 for line in shown.splitlines())
+    assert "22:00:51  endpoint.host_key_changed" in shown
+    assert "denied" in shown
 
 
 async def test_colours_are_left_out_where_they_are_not_wanted(world):
