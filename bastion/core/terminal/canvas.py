@@ -310,8 +310,8 @@ class Canvas(pyte.Screen):
             if not self.on_alternate:
                 self.leave(line)
             if self.pen.bg == DEFAULT and line is not GHOST:
-                line.chars.clear()  # its cells are kept elsewhere: the object can serve again
-                line.styles.clear()
+                line.chars = []  # its cells are kept elsewhere: the object can serve again
+                line.styles = []
                 line.wrapped = line.wide = False
                 line.shown = None
             else:
