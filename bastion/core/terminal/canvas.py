@@ -307,11 +307,14 @@ class Canvas(pyte.Screen):
             self.scroll(self.top, y, 1)
         else:
             line = self.rows.pop(0)
-            if not self.on_alternate:
-                self.leave(line)
+            if not self.on_alternate and line is not GHOST:  # as `leave` does: one call less for each line of output
+                if self.scrollback.limit:
+                    self.scrollback.push(line)
+                if self.left_text is not None:
+                    self.left_text.append(line.text())
             if self.pen.bg == DEFAULT and line is not GHOST:
-                line.chars.clear()  # its cells are kept elsewhere: the object can serve again
-                line.styles.clear()
+                line.chars = []  # its cells are kept elsewhere: the object can serve again
+                line.styles = []
                 line.wrapped = line.wide = False
                 line.shown = None
             else:

@@ -70,8 +70,8 @@ class _Writer:
             self.write("\x0f")
 
 
-def _row(out: _Writer, line: Line, columns: int, *, keep_blanks: bool) -> None:
-    """Write one row's cells from its first column on."""
+def _row(out: _Writer, line: Line, columns: int, *, keep_blanks: bool, wrapping: bool) -> None:
+    """Write one row's cells from its first column on; with `wrapping` the cursor still is in the row above."""
     chars, styles = line.chars, line.styles
     count = len(chars)
     if not keep_blanks:
@@ -81,7 +81,9 @@ def _row(out: _Writer, line: Line, columns: int, *, keep_blanks: bool) -> None:
     for style, cells in groupby(styles if count == len(styles) else styles[:count]):
         end = at + len(list(cells))
         text = "".join(chars[at:end]) or " "
-        blank = text[0] == " " == text[-1] and not text.strip(" ") and style[2:] == PLAIN[2:] and style.fg == DEFAULT
+        # Where a wrap is pending only a character wraps: erasing and moving would act in the row above.
+        movable = not (wrapping and at == 0)
+        blank = movable and text[0] == " " == text[-1] and not text.strip(" ") and style[2:] == PLAIN[2:] and style.fg == DEFAULT
         if blank and style is not PLAIN and end == columns and end - at > 1:
             out.turn(style)
             out.write("\x1b[K")
@@ -101,6 +103,7 @@ def _rows(out: _Writer, rows: list[Line], columns: int, *, main: bool) -> None:
     below = 0  # the row that CR LF would lead to
     flows = False
     for y, line in enumerate(rows):
+        wrapping = flows
         if not line.chars:
             flows = False
             continue
@@ -119,7 +122,7 @@ def _rows(out: _Writer, rows: list[Line], columns: int, *, main: bool) -> None:
             # An erasing sequence would leave the cursor in the row.
             _plainly(out, line)
         else:
-            _row(out, line, columns, keep_blanks=main)
+            _row(out, line, columns, keep_blanks=main, wrapping=wrapping)
         below = y + 1
 
 

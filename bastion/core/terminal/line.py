@@ -5,7 +5,6 @@ Knows no escape sequence and no position.
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Final, NamedTuple, cast
 
 from bastion.core.terminal.grid import Row, blank_row
@@ -114,8 +113,15 @@ def pack(line: Line) -> Packed:
     # The count compares different styles part by part, which is slow: so a look at three of them first.
     if first is styles[-1] is styles[size // 2] and styles.count(first) == size:
         return _new(Packed, (text, first, line.wrapped))
-    runs = tuple([part for style, cells in groupby(styles) for part in (len(list(cells)), style)])
-    return _new(Packed, (text, runs, line.wrapped))
+    # By identity: styles are interned, and groupby would call back for each run.
+    runs: list[int | Style] = []
+    at = 0
+    for now, style in enumerate(styles):
+        if style is not first:
+            runs += (now - at, first)
+            at, first = now, style
+    runs += (size - at, first)
+    return _new(Packed, (text, tuple(runs), line.wrapped))
 
 
 _PACKED_EMPTY: Final = Packed("", PLAIN, wrapped=False)

@@ -43,6 +43,15 @@ def test_each_kilobyte_of_a_real_stream_can_be_rebuilt(name: str) -> None:
         assert differing(terminal, rebuilt(terminal)) == []
 
 
+@pytest.mark.parametrize("rest", [b" \x1b[mb", b"  ", b"      \x1b[mb", b"      "])
+@pytest.mark.parametrize("pen", [b"", b"\x1b[101m"])
+def test_a_row_that_wraps_into_blanks_is_rebuilt(pen: bytes, rest: bytes) -> None:
+    for columns in (6, 7, 20):
+        terminal = Terminal(columns, 3)
+        terminal.feed(b"a" * columns + pen + rest)
+        assert differing(terminal, rebuilt(terminal)) == []
+
+
 @settings(max_examples=100 * FUZZ, deadline=None)
 @given(sizes, outputs, outputs)
 def test_what_comes_after_a_keyframe_has_the_same_effect(size: tuple[int, int], before: bytes, after: bytes) -> None:
