@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 REFRESH_SECONDS: Final = 2.0
 """How often "who is on it now" is looked up."""
 
+_KEYS_A_TURN: Final = 256
 _ESCAPE_SECONDS: Final = 0.05  # an ESC alone is the key after this; sequences come in one piece
 _ID: Final = 12
 _LARGE: Final = 500  # items; below, making the menu takes under 10 ms
@@ -196,7 +197,9 @@ async def _turn(menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _
         screen.draw(menu, events)
         until = max(0.0, refresh_at - loop.time())
         data = await events.wait(min(until, _ESCAPE_SECONDS) if decoder.pending else until)
-        for key in decoder.feed(data) if data else decoder.flush():
+        for number, key in enumerate(decoder.feed(data) if data else decoder.flush(), 1):
+            if number % _KEYS_A_TURN == 0:
+                await asyncio.sleep(0)  # a big paste is nobody else's wait
             match update(menu, key):
                 case Chosen(item):
                     return item
