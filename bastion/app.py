@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +54,7 @@ from bastion.services.login import Login
 from bastion.services.node import Node
 from bastion.services.people import People
 from bastion.services.policies import Policies, Reload
+from bastion.services.ports import Farewell
 from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
@@ -133,7 +135,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     low_water_share=settings.recording.free_share,
                 )
                 gatekeeper = Gatekeeper(policies, source, clock)
-                dialer = EndpointDialer(SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout), str(settings.home))
+                dialer = EndpointDialer(
+                    SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
+                    str(settings.home),
+                )
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
@@ -189,7 +194,9 @@ class Host:
                 _log.warning("audit: %s", house.store.audit.notice)
                 house.auditor.record(AuditEvent("audit.noticed", house.clock.now(), result="failed", reason=str(house.store.audit.notice)))
             pulse = Pulse(house.clock, thread_usage, house.auditor.record)
-            node = Node(settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory)
+            node = Node(
+                settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory
+            )
             desk = replace(house.desk, node=node)
             door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock)
             await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), _wire_limits(settings))
@@ -198,7 +205,12 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
-            beside = {"revocation": revocation.run(), "policies": house.policies.watch(), "collector": _collect(), "pulse": pulse.run()}
+            beside = {
+                "revocation": revocation.run(),
+                "policies": house.policies.watch(),
+                "collector": _collect(house.live),
+                "pulse": pulse.run(),
+            }
             tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
             house.auditor.record(AuditEvent("node.started", house.clock.now(), subject=settings.node))
@@ -246,7 +258,7 @@ class Host:
 
         return run_folder(folder)
 
-    async def explain(  # noqa: PLR0913 - a question has these parts
+    async def explain(
         self, settings: Settings, user: str, endpoint: str | None, action: str, at: float | None, source: str
     ) -> tuple[Decision, float]:
         """Decide as files and database have it, without a server."""
@@ -282,7 +294,7 @@ class HostLink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001, PLR0913
+    def run(self, argv: Sequence[str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, tty: bool) -> int:  # noqa: FBT001
         """Run one command and return its exit code."""
         settings = self._settings
         check_home(settings.home)
@@ -314,8 +326,18 @@ async def _recover(house: House) -> None:
     closed = await house.recorder.recover()
     for record in await house.store.sessions.orphans(house.settings.node):
         await house.store.sessions.save(replace(record, state="closed", ended_at=house.clock.now(), reason="interrupted"))
+        if record.kind == "shell":
+            text = "It was cut off: the bastion stopped."
+            await house.store.sessions.save_farewell(Farewell(record.id, record.user_id, record.endpoint, house.clock.now(), text))
         house.auditor.record(
-            AuditEvent("session.interrupted", house.clock.now(), subject=record.endpoint, session=record.id, result="failed", reason="the bastion stopped")
+            AuditEvent(
+                "session.interrupted",
+                house.clock.now(),
+                subject=record.endpoint,
+                session=record.id,
+                result="failed",
+                reason="the bastion stopped",
+            )
         )
     if closed:
         _log.warning("closed %d recordings that a crash had left open", len(closed))
@@ -351,13 +373,20 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 1000)
+    # Recordings are sealed in a thread: with Python's 5 ms a keystroke would wait that long for its turn.
+    sys.setswitchinterval(0.0005)
 
 
-async def _collect() -> None:
-    """Collect the young generations in small steps beside the work."""
+async def _collect(live: Live) -> None:
+    """Collect in small steps beside the work; the old generation when nobody is there, or else every five minutes.
+
+    What a session leaves behind is old by its end: without a full collection it would stay for good.
+    """
+    turn = 0
     while True:
-        await asyncio.sleep(30)
-        gc.collect(1)
+        await asyncio.sleep(10)
+        turn += 1
+        gc.collect(2 if turn % 30 == 0 or not live.actors() else 1)
 
 
 def _wire_limits(settings: Settings) -> Any:

@@ -62,7 +62,7 @@ def bulk(world: World, full: bool) -> Result:
             for n in range(10_000)
         )
     )
-    size = 60_000_000
+    size = 60_000_000 if full else 40_000_000
     copies = " ".join([str(log)] * (size // log.stat().st_size + 1))
     sources = {
         "zeros, PTY": f"head -c {size} /dev/zero",
@@ -89,7 +89,10 @@ def bulk(world: World, full: bool) -> Result:
                 if pid:
                     time.sleep(0.3)  # the jump's child must have been waited for before its CPU counts
                     seen[way][1].append((cpu(pid) - before) / (size / 1e9))
-        out[name] = {way: {"mb_s": round(max(rates), 1), **({"cpu_s_gb": round(min(costs), 2)} if costs else {})} for way, (rates, costs) in seen.items()}
+        out[name] = {
+            way: {"mb_s": round(max(rates), 1), **({"cpu_s_gb": round(min(costs), 2)} if costs else {})}
+            for way, (rates, costs) in seen.items()
+        }
     return out
 
 
@@ -144,7 +147,11 @@ def fanout(world: World, full: bool) -> Result:
             used = (cpu(world.process.pid) - before) / (time.perf_counter() - start)
             here = sum(one.poll() is None for one in viewers)
             figures = percentiles(late)
-            out[f"{count} viewers"] = {"viewers": here, "cores": round(used, 2), **{f"{name}_ms": round(us / 1000, 1) for name, us in figures.items()}}
+            out[f"{count} viewers"] = {
+                "viewers": here,
+                "cores": round(used, 2),
+                **{f"{name}_ms": round(us / 1000, 1) for name, us in figures.items()},
+            }
     return out
 
 
@@ -195,7 +202,11 @@ async def _idle(world: World, sessions: int) -> Result:
     for connection in [*warm, *opened]:
         connection.abort()
     await asyncio.sleep(1.0)
-    return {"sessions": len(opened), "kb_per_session": round((after - before) / 1024 / len(opened), 1), "process_mb": round(before / 1e6, 1)}
+    return {
+        "sessions": len(opened),
+        "kb_per_session": round((after - before) / 1024 / len(opened), 1),
+        "process_mb": round(before / 1e6, 1),
+    }
 
 
 # --- showing it -----------------------------------------------------------------------------
@@ -205,7 +216,16 @@ def rows(result: Result) -> list[tuple[str, str, str, str, str, str]]:
     """(what, direct, ProxyJump, bastion, ratio, bar) for people."""
     found: list[tuple[str, str, str, str, str, str]] = []
 
-    def add(what: str, values: list[float | None], unit: str, ratio: float | None, bar: str, *, most: float | None = None, least: float | None = None) -> None:
+    def add(
+        what: str,
+        values: list[float | None],
+        unit: str,
+        ratio: float | None,
+        bar: str,
+        *,
+        most: float | None = None,
+        least: float | None = None,
+    ) -> None:
         shown = ["-" if value is None else f"{value:.0f}{unit}" if value >= 20 else f"{value:.1f}{unit}" for value in values]
         verdict = ""
         if ratio is not None and (most is not None or least is not None):
@@ -214,7 +234,10 @@ def rows(result: Result) -> list[tuple[str, str, str, str, str, str]]:
 
     if "echo" in result:
         e = result["echo"]
-        for kind, label, bars in (("paced", "3 ms apart", {"p50": 1.35, "p99": 1.75}), ("tight", "back to back", {"p50": 1.1, "p99": 1.75})):
+        for kind, label, bars in (
+            ("paced", "3 ms apart", {"p50": 1.35, "p99": 1.75}),
+            ("tight", "back to back", {"p50": 1.1, "p99": 1.75}),
+        ):
             for p in ("p50", "p95", "p99"):
                 values = [e[way][kind][p] for way in ("direct", "proxyjump", "bastion")]
                 bar = bars.get(p)
@@ -252,7 +275,12 @@ def table(result: Result, *, markdown: bool) -> str:
     if markdown:
         shown = ["| " + " | ".join(line) + " |" for line in lines]
         return "\n".join([shown[0], "|---|" + "---:|" * 4 + "---|", *shown[1:]])
-    return "\n".join("  ".join(cell.ljust(width) if at in (0, 5) else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if at in (0, 5) else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
 
 
 PARTS: dict[str, Callable[[World, bool], Result]] = {
@@ -279,9 +307,9 @@ def main() -> None:
         for part in wanted:
             print(f"{part}: {(PARTS[part].__doc__ or '').strip()}", file=sys.stderr, flush=True)
             result[part] = PARTS[part](world, args.full)
+            if args.json:
+                Path(args.json).write_text(json.dumps(result, indent=2) + "\n")
     print(table(result, markdown=args.markdown))
-    if args.json:
-        Path(args.json).write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -58,9 +58,10 @@ rules:
 class World:
     """The three ways to one endpoint: `ways` are command lines of ssh, `pids` the processes in between."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, policy: str = POLICY) -> None:
         self.folder = folder
         self.stack = stack
+        self.policy = policy
         self.login = getpass.getuser()
         for name in ("host", "user", "endpoint", "admin"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
@@ -107,7 +108,9 @@ class World:
         self.host("init", "--admin", "root1", "--key", str(self.folder / "admin.pub"))
         shutil.rmtree(self.home / "policies")
         (self.home / "policies").mkdir()
-        (self.home / "policies" / "bench.yaml").write_text(POLICY + "roles:\n  engineer: {members: [alice]}\n  admin: {members: [root1]}\n")
+        (self.home / "policies" / "bench.yaml").write_text(
+            self.policy + "roles:\n  engineer: {members: [alice]}\n  admin: {members: [root1]}\n"
+        )
         (self.home / "bastion.toml").write_text(
             "[limits]\nexempt_networks = ['127.0.0.1/32']\nunauthenticated = 1000\nearly_drop_from = 1000\n"
             "[sessions]\nper_user = 1000\nper_node = 1000\n[recording]\nfree_share = 0.0\nfree_bytes = 0\n"

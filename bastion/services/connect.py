@@ -24,6 +24,7 @@ from bastion.services.live.rights import RIGHTS, rights, verdict
 from bastion.services.live.seat import Seat
 from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
 from bastion.services.recorder import Recorder, Subject
+from bastion.services.tasks import spawn
 
 SIGNALS: Final = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
 QUIET: Final = {"exit", "signal", "session.left", "session.lost", "owner-left"}
@@ -41,7 +42,7 @@ class Limits:
 class Connect:
     """Starts and joins sessions for consoles."""
 
-    def __init__(  # noqa: PLR0913 - it joins the rooms that a session needs
+    def __init__(
         self,
         world: World,
         policies: Gatekeeper,
@@ -104,7 +105,7 @@ class Connect:
         if login is None:
             known = ", ".join(each.name for each in endpoint.logins) or "none"
             raise Invalid("endpoint.no_login", f"{name} has no login {login_name or ''!a}; it has: {known}.")
-        return Grant(identity, endpoint, login, frozenset({action}), decision.rule, decision.terms)
+        return Grant(identity, endpoint, login, frozenset({action}), decision.rule, decision.terms, decision.valid_until)
 
     def _may_see(self, identity: Identity, endpoint: Endpoint) -> bool:
         return any(self._policies.decide(identity, action, endpoint).verdict is not Verdict.DENY for action in ("connect", "exec"))
@@ -143,7 +144,6 @@ class Connect:
             command=record.command,
             source=record.source,
         )
-        await self._preferences.used(identity.user_id, record.endpoint, record.started_at)
         recording = await self._recorder.open(subject, grant.terms)  # from here to `actor.start` nothing waits: nobody ends it in between
         owner = Participant(
             "p1",
@@ -161,6 +161,8 @@ class Connect:
         self._live.add(actor)
         actor.begin()
         self._audit("session.started", identity, record.endpoint, "ok", f"rule {grant.rule}", record.id)
+        # Nobody waits for what the menu remembers: the disk would hold the dial up.
+        spawn("endpoint-used", self._preferences.used(identity.user_id, record.endpoint, record.started_at))
         return actor
 
     async def _unlock(self, login: Login) -> Secret | None:
@@ -223,9 +225,14 @@ class Connect:
             raise Invalid("session.no_terminal", "Attaching needs a terminal: `ssh -t ... attach ID`.")
         mine = [actor for actor in self._live.of_user(console.identity.user_id) if actor.view().detached and actor.id.startswith(prefix)]
         if not mine:
-            raise Missing("session.none_detached", "You have no detached session" + (f" that starts with {prefix[:40]!a}." if prefix else "."))
+            raise Missing(
+                "session.none_detached", "You have no detached session" + (f" that starts with {prefix[:40]!a}." if prefix else ".")
+            )
         if len(mine) > 1:
-            raise Conflict("session.ambiguous", "Several of your sessions are detached: " + ", ".join(f"{each.id} ({each.record.endpoint})" for each in mine))
+            raise Conflict(
+                "session.ambiguous",
+                "Several of your sessions are detached: " + ", ".join(f"{each.id} ({each.record.endpoint})" for each in mine),
+            )
         actor = mine[0]
         decision = self._policies.decide(console.identity, "connect", actor.grant.endpoint, login=actor.grant.login.name)
         if decision.verdict is not Verdict.ALLOW:
@@ -269,7 +276,7 @@ class Connect:
     def _rights(self, identity: Identity, endpoint: Endpoint, facts: SessionFacts) -> frozenset[str]:
         return frozenset(action for action in RIGHTS if self._policies.decide(identity, action, endpoint, session=facts).allowed)
 
-    def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:  # noqa: PLR0913
+    def _audit(self, code: str, identity: Identity, subject: str, result: str, reason: str, session: str = "") -> None:
         self._world.auditor.record(
             AuditEvent(code, self._world.clock.now(), identity.name, identity.source, subject, session, result, reason)
         )

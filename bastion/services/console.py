@@ -62,6 +62,9 @@ class Console(Protocol):
     def exit_signal(self, name: str) -> None:
         """Remember that the far program ended by this signal; their client is told so at the end."""
 
+    def window_command(self, key: str, rest: bytes) -> bool:
+        """Do what the chord and `key` mean for their windows, then take `rest` as typed; False where there are none."""
+
     def attach(self, listener: ConsoleListener) -> None:
         """Push everything to `listener` from now on, first what waited."""
 

@@ -48,7 +48,9 @@ class Control:
         try:
             actor = self._live.find(prefix)
         except Missing as error:
-            self._auditor.record(AuditEvent(code, self._clock.now(), identity.name, identity.source, prefix[:40], "", "denied", error.public))
+            self._auditor.record(
+                AuditEvent(code, self._clock.now(), identity.name, identity.source, prefix[:40], "", "denied", error.public)
+            )
             raise
         if not self._sees(identity, actor):
             self._audit(code, identity, actor, "denied", "not visible")
@@ -179,7 +181,7 @@ class Control:
             raise Denied(f"access.{decision.verdict.value}", f"{action}: {decision.reason}", decision.rule)
         return actor
 
-    def _audit(self, code: str, identity: Identity, actor: SessionActor, result: str, reason: str) -> None:  # noqa: PLR0913
+    def _audit(self, code: str, identity: Identity, actor: SessionActor, result: str, reason: str) -> None:
         self._auditor.record(
             AuditEvent(code, self._clock.now(), identity.name, identity.source, actor.record.endpoint, actor.id, result, reason)
         )

@@ -21,7 +21,7 @@ class Gatekeeper:
         self._source = source
         self._clock = clock
 
-    def decide(  # noqa: PLR0913 - all that a decision depends on
+    def decide(
         self,
         identity: Identity,
         action: str,
@@ -32,7 +32,9 @@ class Gatekeeper:
         at: float | None = None,
     ) -> Decision:
         """Return what the policy says now, or at another time."""
-        return decide(self._policies.current, identity, endpoint, action, self._clock.now() if at is None else at, login=login, session=session)
+        return decide(
+            self._policies.current, identity, endpoint, action, self._clock.now() if at is None else at, login=login, session=session
+        )
 
     async def check(self) -> Sequence[object]:
         """Read the files without using them; return warnings, raise `Misconfigured`."""

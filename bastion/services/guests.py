@@ -60,7 +60,7 @@ class Ticket:
 class Guests:
     """Issues tickets and redeems them."""
 
-    def __init__(  # noqa: PLR0913 - what a ticket touches
+    def __init__(
         self,
         control: Control,
         invitations: Invitations,
@@ -82,7 +82,7 @@ class Guests:
 
     # ------------------------------------------------------------ issuing
 
-    async def issue(  # noqa: PLR0913 - what a ticket says
+    async def issue(
         self, identity: Identity, prefix: str, name: str, company: str, purpose: str, role: str = "viewer", seconds: float = DEFAULT_SECONDS
     ) -> str:
         """Return a new code; it is shown this once and kept nowhere. Raises the one reason why not, audited."""
@@ -146,7 +146,15 @@ class Guests:
         self._inside[ticket.user_id] = ticket
         ticket.actor.done.add_done_callback(lambda _: self._inside.pop(ticket.user_id, None))
         self._auditor.record(
-            AuditEvent("guest.redeemed", now, ticket.name, source, ticket.actor.record.endpoint, ticket.actor.id, data={"key": fingerprint, "client": client})
+            AuditEvent(
+                "guest.redeemed",
+                now,
+                ticket.name,
+                source,
+                ticket.actor.record.endpoint,
+                ticket.actor.id,
+                data={"key": fingerprint, "client": client},
+            )
         )
         return Identity(ticket.user_id, ticket.name, (), source, (Factor("publickey", now, fingerprint),), client=client)
 

@@ -102,7 +102,7 @@ def read_host_keys(text: str) -> tuple[HostKey, ...]:
 class Inventory:
     """The use cases around endpoints."""
 
-    def __init__(  # noqa: PLR0913, PLR0917
+    def __init__(
         self,
         endpoints: Endpoints,
         credentials: Credentials,

@@ -39,7 +39,7 @@ _ROLES: Final = {"viewer": Role.VIEWER, "controller": Role.CONTROLLER}
 class Invitations:
     """Invitations of people with accounts; `guests` builds on it for those without."""
 
-    def __init__(self, live: Live, control: Control, policies: Policies, users: Users, auditor: Auditing, clock: Clock) -> None:  # noqa: PLR0913
+    def __init__(self, live: Live, control: Control, policies: Policies, users: Users, auditor: Auditing, clock: Clock) -> None:
         self._live = live
         self._control = control
         self._policies = policies
@@ -50,7 +50,9 @@ class Invitations:
 
     # ------------------------------------------------------------ inviting
 
-    async def invite(self, identity: Identity, prefix: str, name: str, role: str = "viewer", seconds: float = DEFAULT_SECONDS) -> Invitation:
+    async def invite(
+        self, identity: Identity, prefix: str, name: str, role: str = "viewer", seconds: float = DEFAULT_SECONDS
+    ) -> Invitation:
         """Ask somebody into a session. Owner and moderators may. Raises the one reason why not, audited."""
         actor = self._control.find(identity, prefix, "session.invited")
         try:
@@ -157,7 +159,11 @@ class Invitations:
         why = f": {safe_text(reason, 200)}" if reason else "."
         self.audit("session.kicked", identity, actor, name[:64], "ok", reason)
         for person in people:
-            actor.post(e.PutOut(self._clock.monotonic(), person.id, identity.name, "session.kicked", f"{identity.name} sent you out of the session{why}"))
+            actor.post(
+                e.PutOut(
+                    self._clock.monotonic(), person.id, identity.name, "session.kicked", f"{identity.name} sent you out of the session{why}"
+                )
+            )
         return name
 
     def _presided(self, identity: Identity, prefix: str, code: str, subject: str) -> SessionActor:
@@ -196,7 +202,7 @@ class Invitations:
             if here and actor is not about:
                 actor.post(e.Told(self._clock.monotonic(), text, here, marked=False))
 
-    def audit(self, code: str, identity: Identity, actor: SessionActor, subject: str, result: str, reason: str) -> None:  # noqa: PLR0913
+    def audit(self, code: str, identity: Identity, actor: SessionActor, subject: str, result: str, reason: str) -> None:
         """Write down what somebody did about somebody in a session."""
         self._auditor.record(AuditEvent(code, self._clock.now(), identity.name, identity.source, subject, actor.id, result, reason))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Node:
     """One node's vital signs. `connections` returns (all, not logged in); `disk` (free, total) bytes for recordings."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - it asks these
+    def __init__(
         self,
         name: str,
         clock: Clock,

@@ -47,7 +47,7 @@ Job = Callable[[], bool]
 class Player:
     """One replay on one console. `run` returns when the person quits or is gone."""
 
-    def __init__(  # noqa: PLR0913 - what a replay needs
+    def __init__(
         self,
         console: Console,
         caps: Caps,

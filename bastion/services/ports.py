@@ -164,6 +164,17 @@ class ParticipantRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Farewell:
+    """Why a session ended while its owner was away; kept until they were told."""
+
+    session_id: str
+    user_id: str
+    endpoint: str
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionFilter:
     """Which sessions to list; empty fields match all."""
 
@@ -192,6 +203,12 @@ class Sessions(Protocol):
 
     async def participants(self, session_id: str) -> Sequence[ParticipantRecord]:
         """Return the stays of a session, in order."""
+
+    async def save_farewell(self, farewell: Farewell) -> None:
+        """Keep it until its owner is told."""
+
+    async def take_farewells(self, user_id: str) -> Sequence[Farewell]:
+        """Return what is to be told to that person, oldest first, and forget it."""
 
     async def orphans(self, node: str) -> Sequence[SessionRecord]:
         """Return that node's sessions that never ended (it crashed)."""

@@ -232,7 +232,7 @@ class Recording:
 class Recorder:
     """Opens recordings and keeps all of them durable with one tick. `report` takes audit events and must not block."""
 
-    def __init__(  # noqa: PLR0913 - two of them are the low-water mark
+    def __init__(
         self,
         recordings: Recordings,
         clock: Clock,

@@ -89,6 +89,7 @@ class Revocation:
         if decision.verdict is Verdict.DENY:
             self._end(actor, f"Policy no longer allows it: {decision.reason}")
             return
+        actor.window_ends = decision.valid_until
         if decision.valid_until is not None and (not self._next or decision.valid_until < self._next):
             self._next = decision.valid_until
         await self._look_at_others(actor)

@@ -40,7 +40,7 @@ _KEYS: Final = {
 _VAULT_BYTES: Final = 32  # AES-256
 _PRIVATE: Final = 0o600
 _LOOSE: Final = 0o077
-_DEMO_ROLES: Final = ("admin", "engineer")
+_DEMO_ROLES: Final = ("admin", "engineer", "supervisor", "auditor")  # all hats, so that everything can be tried
 _OPERATOR_ROLES: Final = ("admin",)
 
 

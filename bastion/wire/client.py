@@ -71,7 +71,7 @@ class ClientConnection(GuardedConnection, SSHClientConnection):
         return channel, session  # type: ignore[return-value]
 
 
-class ConnectTimeout(TimeoutError):
+class ConnectTimeoutError(TimeoutError):
     """No connection came about in time."""
 
 
@@ -81,7 +81,7 @@ async def connect(
     client_factory: Callable[[], asyncssh.SSHClient],
     options: SSHClientConnectionOptions,
     *,
-    timeout: float,  # noqa: ASYNC109  one limit for connecting and logging in together
+    timeout: float,
     connect_timeout: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_event: OnEvent = ignore,
@@ -90,7 +90,7 @@ async def connect(
     """Connect and log in, within `timeout` seconds in all, of which `connect_timeout` may pass until the other side is reached.
 
     `options` come from `client_options` and may be shared. With `sock`, a connected socket is used
-    in place of a new one. Raises ConnectTimeout, TimeoutError, OSError or asyncssh.Error; nothing is left open then.
+    in place of a new one. Raises ConnectTimeoutError, TimeoutError, OSError or asyncssh.Error; nothing is left open then.
     """
     loop = asyncio.get_running_loop()
     own = copy.copy(options)
@@ -114,7 +114,7 @@ async def connect(
                     async with asyncio.timeout(connect_timeout):
                         _, connection = await loop.create_connection(make, host, port)
                 except TimeoutError as error:
-                    raise ConnectTimeout from error
+                    raise ConnectTimeoutError from error
             connection.set_extra_info(host=host, port=port)
             await waiter
     except BaseException:
@@ -125,4 +125,4 @@ async def connect(
     return connection
 
 
-__all__ = ["ClientConnection", "ConnectTimeout", "connect"]
+__all__ = ["ClientConnection", "ConnectTimeoutError", "connect"]

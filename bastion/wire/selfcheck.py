@@ -145,7 +145,7 @@ _FAST_ATTRIBUTES: Final = (
 )
 
 
-class WireMismatch(RuntimeError):  # noqa: N818  it names the finding
+class WireMismatch(RuntimeError):
     """asyncssh is not the one that the guard was written for. The server must not start."""
 
 

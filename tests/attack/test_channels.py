@@ -1,4 +1,4 @@
-"""SECURITY section 5, Channels: what a logged-in user can do to the connection itself. Others are served meanwhile."""
+"""Channels: what a logged-in user can do to the connection itself. Others are served meanwhile."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ async def c58_beyond_the_window(arena: Arena, attacker: Attacker) -> None:
     attacker.exec(channel, b"connect web01 -- sleep 60")  # reads nothing
     await attacker.until(MSG_CHANNEL_SUCCESS)
     await flood(attacker, 2000, lambda _: attacker.conn.send_packet(MSG_CHANNEL_DATA, UInt32(channel), String(bytes(32000))))
-    assert "Window exceeded" in await attacker.ended()
+    await attacker.ended()  # what it said may be lost: the kernel resets a connection with unread input
+    assert await arena.audit("wire.peer.protocol", "Window exceeded")
 
 
 async def c59_unknown_channels(arena: Arena, attacker: Attacker) -> None:
@@ -129,7 +130,7 @@ async def c62_commands(arena: Arena, attacker: Attacker) -> None:
 
 async def c63_subsystems(arena: Arena, attacker: Attacker) -> None:
     channel = await attacker.opened()
-    for name in (b"nosuch", b"sftp\0", b"sftp ", b"../sftp", b"\xff", b"x" * 10_000, b""):
+    for name in (b"no such", b"sftp\0", b"sftp ", b"../sftp", b"\xff", b"x" * 10_000, b""):
         attacker.request(channel, b"subsystem", String(name))
     await attacker.until(MSG_CHANNEL_FAILURE, 7)
 

@@ -1,4 +1,4 @@
-"""SECURITY section 5, Names: hostile names at every place that takes one. Nobody is let in by a name, nothing acts."""
+"""Names: hostile names at every place that takes one. Nobody is let in by a name, nothing acts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SECURITY section 5, Terminal output from a hostile endpoint: with a viewer looking on, who gets a screen and nothing active."""
+"""Terminal output from a hostile endpoint: with a viewer looking on, who gets a screen and nothing active."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SECURITY section 5, PTY: terminals of every impossible kind. The session sees a clamped one, others see nothing."""
+"""PTY: terminals of every impossible kind. The session sees a clamped one, others see nothing."""
 
 from __future__ import annotations
 

@@ -9,20 +9,26 @@ import shlex
 from pathlib import Path
 
 import pytest
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_EOF, MSG_CHANNEL_SUCCESS
+from asyncssh.packet import String, UInt32
 
 from tests.attack.arena import Arena
 from tests.attack.test_output import inactive
 from tests.attack.test_pty import output, pty
 from tests.lab.sshd import free_port
-from tests.stories.test_main_job import text_of
 from tests.wire.attacker import Attacker
 
 CONTROLS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 
+def loud(argv: list[str]) -> list[str]:
+    """Have ssh say what the server told it: the lab's command line keeps it quiet."""
+    return [word.replace("LogLevel=ERROR", "LogLevel=INFO") for word in argv]
+
+
 async def stock(arena: Arena, user: str, *words: str, options: tuple[str, ...] = (), given: bytes = b"", program: list[str] | None = None) -> tuple[int, bytes, bytes]:
     """Run stock ssh (or another stock program) beside the loop."""
-    argv = program or arena.bastion.ssh_argv(user, *words, options=options)
+    argv = program or loud(arena.bastion.ssh_argv(user, *words, options=options))
     process = await asyncio.create_subprocess_exec(*argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(40):
@@ -56,7 +62,7 @@ async def test_a_local_listener_reaches_nothing_and_says_why(kind: str, arena: A
     port = free_port()
     way = f"{port}:127.0.0.1:22" if kind == "-L" else str(port)
     async with arena.unshaken(f"refusals {kind}"):
-        argv = arena.bastion.ssh_argv("alice", "connect web01 -- sleep 2; echo end", options=(kind, way))
+        argv = loud(arena.bastion.ssh_argv("alice", "connect web01 -- sleep 2; echo end", options=(kind, way)))
         process = await asyncio.create_subprocess_exec(*argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
         async with asyncio.timeout(20):
             while True:
@@ -88,22 +94,25 @@ async def test_files_over_sftp_and_unknown_subsystems_are_refused_with_a_sentenc
     async with arena.unshaken("refusals subsystems"):
         for name in ("sftp", "netconf"):
             code, out, err = await stock(arena, "alice", name, options=("-s",))
-            assert code == 255
+            assert code == 77
             assert out == b""
-            assert b"bastion: " in err, err
+            assert b"bastion: No subsystems" in err, err
     await arena.audit("channel.subsystem", "netconf")
 
 
 async def test_the_clients_environment_does_not_reach_the_endpoint(arena: Arena) -> None:
     names = "LD_PRELOAD LD_LIBRARY_PATH BASH_ENV PYTHONPATH GIT_SSH_COMMAND LC_EVIL LANG".split()
-    setenv = [part for name in names for part in ("-o", f"SetEnv={name}=/tmp/evil.so")][:2]
     words = " ".join(f'{name}="/tmp/evil.so"' for name in names)
     async with arena.unshaken("refusals environment"):
         _, out, _ = await stock(arena, "alice", "connect web01 -- env; cat /proc/$$/environ", options=("-o", f"SetEnv={words}"))
-    assert setenv
     for name in names[:5]:
         assert name.encode() not in out
     assert b"evil" not in out
+
+
+def events_of(cast: str) -> list[list[str]]:
+    """Return the events of a cast; its lines end at LF only, whatever else the output had."""
+    return [json.loads(line) for line in cast.split("\n")[1:] if line and not line.startswith("#")]
 
 
 async def test_a_command_that_looks_like_scp_is_recorded_like_any_other(arena: Arena) -> None:
@@ -111,13 +120,13 @@ async def test_a_command_that_looks_like_scp_is_recorded_like_any_other(arena: A
     async with arena.unshaken("refusals scp"):
         for number, tty in enumerate((("-tt",), ())):
             word = f"marker-{number}-of-scp"
-            line = f"connect web01 -- scp -t /nonexistent/x; bash --norc -c 'read a; echo $a-{word}; exit 5'"
+            line = f"connect web01 -- scp -t /nonexistent/x </dev/null; bash --norc -c 'read a; echo $a-{word}; exit 5'"
             code, out, _ = await stock(arena, "alice", line, options=tty, given=b"typed\n")
             assert code == 5
             assert f"typed-{word}".encode() in out
             sessions = json.loads(await arena.says("aud", "recordings --json"))
-            texts = [text_of((await arena.says("aud", f"cast {one['id']}")).encode()) for one in sessions[:10]]
-            assert any(f"typed-{word}" in text for text in texts)
+            casts = [await arena.says("aud", f"cast {one['id']}") for one in sessions[:10]]
+            assert any(event[1] == "o" and f"typed-{word}" in event[2] for cast in casts for event in events_of(cast))
 
 
 async def test_twelve_sessions_over_one_control_master(arena: Arena, tmp_path: Path) -> None:
@@ -199,14 +208,13 @@ async def test_a_killed_sessions_reason_and_an_endpoints_description_act_on_nobo
                     attacker.request(channel, b"pty-req", pty(term, 120, 30))
                 attacker.request(channel, b"shell")
                 await _until(attacker, b"evil")
-                attacker.conn.send_packet(94, UInt32_(channel) + String_(b"\x03" if term else b"q\n"))
-                attacker.conn.send_packet(96, UInt32_(channel))
+                attacker.conn.send_packet(MSG_CHANNEL_DATA, UInt32(channel) + String(b"\x03" if term else b"q\n"))
+                attacker.conn.send_packet(MSG_CHANNEL_EOF, UInt32(channel))
                 seen = await output(attacker)
                 assert b"\x1b]0" not in seen
                 inactive(seen)
                 attacker.close()
-            listed = (await arena.says("alice", "ls")).encode()
-            assert not CONTROLS.search(listed)
+            assert not CONTROLS.search((await arena.says("alice", "ls")).encode())
             # the reason of a kill, as everybody in the session sees it
             sup = await arena.attacker("sup")
             owner = await arena.attacker()
@@ -215,8 +223,9 @@ async def test_a_killed_sessions_reason_and_an_endpoints_description_act_on_nobo
             owner.exec(channel, b"connect web01 -- sleep 30")
             live = []
             while not live:
-                live = [one for one in json.loads(await arena.says("sup", "sessions --json")) if one["owner"] == "alice" and one["state"] == "running"]
-            session = live[-1]["id"]
+                listed = json.loads(await arena.says("sup", "sessions --json"))
+                live = [one for one in listed if one["owner"] == "alice" and one["state"] == "running" and not one["detached"]]
+            session = max(live, key=lambda one: str(one["started_at"]))["id"]
             viewing = await sup.opened()
             sup.request(viewing, b"pty-req", pty(b"xterm", 80, 25))
             sup.exec(viewing, f"join {session}".encode())
@@ -235,21 +244,13 @@ async def test_a_killed_sessions_reason_and_an_endpoints_description_act_on_nobo
 
 async def _until(attacker: Attacker, word: bytes) -> None:
     async with asyncio.timeout(15):
-        while word not in b"".join(data[8:] for data in attacker.all(94)):
+        while word not in b"".join(data[8:] for data in attacker.all(MSG_CHANNEL_DATA)):
             attacker.news.clear()
             await attacker.news.wait()
 
 
-def UInt32_(number: int) -> bytes:
-    return number.to_bytes(4, "big")
-
-
-def String_(data: bytes) -> bytes:
-    return len(data).to_bytes(4, "big") + data
-
-
 LINES = [
-    b"help " + b"x" * 20_000, b"ls 'never closed", b"ls \"never closed", b"ls \\", b"--help;id", b"$(id)", b"`id`", b"ls *", b"ls ~root", b"ls $HOME", b"ls && id",
+    b"help " + b"x" * 20_000, b"ls 'never closed", b'ls "never closed', b"ls \\", b"--help;id", b"$(id)", b"`id`", b"ls *", b"ls ~root", b"ls $HOME", b"ls && id",
     b"whoami | sh", b"ls > /tmp/pwned-by-redirect", b"ls\nid", b"ls\0id", b"\xff\xfe", b"-", b"--", b"---", b"''", b"help help help", b"kill", b"connect",
     b"connect web01 --login '../../x' -- id", b"cast ''", b"audit tail -n 999999999999999999999", b"audit tail -n -1", b"ls --label =", b"sessions --limit 0", b"whoami --json --json",
     b"connect web01 -- ", b"policy explain --user alice --endpoint web01 --action connect --at '\x1b[2J'", b"admin", b"ls " + b"-" * 60_000, b" " * 60_000, b"ls " + b"a " * 30_000,
@@ -280,13 +281,13 @@ async def test_110_any_command_line_is_a_sentence_and_an_exit_code(user: str, ar
 async def test_110_ctrl_c_ctrl_d_and_ctrl_z_leave_every_prompt(arena: Arena) -> None:
     async with arena.unshaken("commands prompts"):
         for command in (b"admin", b"user remove bob", b"kill x", b"menu", b"menu --plain"):
-            for key in (b"\x03", b"\x04", b"\x1a\x03", b"\x1b\x03", b"y" * 5000 + b"\x03\x03\x04", b"\x1a" * 50 + b"\x04\x03"):
+            for key in (b"\x03", b"\x04", b"\x1a\x03", b"\x1b\x03", b"y" * 5000 + b"\x03\x03\x04", b"\x1a" * 50 + b"\x04\x03", b"z" * 30_000 + b"\x03\x04", b"\x1b[200~" + b"w " * 15_000 + b"\x1b[201~\x03\x04"):
                 attacker = await arena.attacker("root1")
                 channel = await attacker.opened()
                 attacker.request(channel, b"pty-req", pty(b"xterm", 80, 24))
                 attacker.exec(channel, command)
-                attacker.conn.send_packet(94, UInt32_(channel) + String_(key))
-                attacker.conn.send_packet(96, UInt32_(channel))
+                attacker.conn.send_packet(MSG_CHANNEL_DATA, UInt32(channel) + String(key))
+                attacker.conn.send_packet(MSG_CHANNEL_EOF, UInt32(channel))
                 await output(attacker)
                 attacker.close()
     assert "bob" in await arena.says("root1", "user list")
@@ -299,7 +300,7 @@ async def test_110_output_to_nobody_ends_the_command(arena: Arena) -> None:
             attacker = await arena.attacker("root1")
             channel = await attacker.opened(window=10)
             attacker.exec(channel, b"audit export")
-            await attacker.until(99)
+            await attacker.until(MSG_CHANNEL_SUCCESS)
             attacker.close()
     status = json.loads(await arena.says("root1", "status --json"))
     assert status["sessions"] == 0

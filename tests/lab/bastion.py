@@ -131,7 +131,9 @@ class Bastion:
             *options, f"{user}@127.0.0.1", *args,
         ]  # fmt: skip
 
-    def ssh(self, user: str, *args: str, input: bytes = b"", options: tuple[str, ...] = (), timeout: float = 60) -> subprocess.CompletedProcess[bytes]:
+    def ssh(
+        self, user: str, *args: str, input: bytes = b"", options: tuple[str, ...] = (), timeout: float = 60
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run a command over stock ssh; return what came."""
         return subprocess.run(self.ssh_argv(user, *args, options=options), input=input, capture_output=True, timeout=timeout, check=False)
 
@@ -149,7 +151,15 @@ class Bastion:
         """Log in with paramiko; close it yourself."""
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        client.connect("127.0.0.1", self.port, user, key_filename=str(self.key_of(user.partition("%")[0])), allow_agent=False, look_for_keys=False, timeout=20)
+        client.connect(
+            "127.0.0.1",
+            self.port,
+            user,
+            key_filename=str(self.key_of(user.partition("%")[0])),
+            allow_agent=False,
+            look_for_keys=False,
+            timeout=20,
+        )
         return client
 
     # ------------------------------------------------------------ what happened

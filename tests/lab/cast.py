@@ -23,7 +23,10 @@ class Cast:
             if line.startswith(b"#"):
                 continue
             interval, code, data_ = json.loads(line)
-            assert isinstance(interval, int | float) and interval >= 0 and code in "oimrx" and isinstance(data_, str)
+            assert isinstance(interval, int | float)
+            assert interval >= 0
+            assert code in "oimrx"
+            assert isinstance(data_, str)
             if code == "o":
                 self.tail = b""
             self.events.append((interval, code, data_))

@@ -35,7 +35,9 @@ AllowTcpForwarding yes
 
 def keygen(path: Path, kind: str = "ed25519", *more: str) -> Path:
     """Make a key pair; return the private key's path."""
-    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", path.name, "-f", str(path), *more], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", path.name, "-f", str(path), *more], check=True, stdin=subprocess.DEVNULL
+    )
     return path
 
 
@@ -69,7 +71,10 @@ class Sshd:
         program = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin") or "sshd"
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                [program, "-D", "-e", "-f", str(self.folder / "sshd_config")], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
+                [program, "-D", "-e", "-f", str(self.folder / "sshd_config")],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
             )
         wait_for_port(self.port, self.process)
         return self

@@ -19,7 +19,9 @@ class Tmux:
         self.env = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color", **(env or {})}
         self.env.pop("TMUX", None)
         config = folder / "tmux.conf"
-        config.write_text("set -g default-terminal xterm-256color\nset -g remain-on-exit on\nset -g remain-on-exit-format ''\nset -g status off\nset -g escape-time 0\n")
+        config.write_text(
+            "set -g default-terminal xterm-256color\nset -g remain-on-exit on\nset -g remain-on-exit-format ''\nset -g status off\nset -g escape-time 0\n"
+        )
         self._run("-f", str(config), "new-session", "-d", "-x", str(columns), "-y", str(lines), shlex.join(command))
 
     def _run(self, *args: str) -> str:
@@ -60,6 +62,12 @@ class Tmux:
         return self._run("display-message", "-p", " ".join(f"#{{{name}}}" for name in names)).strip()
 
     @property
+    def cursor(self) -> tuple[int, int]:
+        """Return where the cursor is."""
+        x, y = self._run("display-message", "-p", "#{cursor_x} #{cursor_y}").split()
+        return int(x), int(y)
+
+    @property
     def pid(self) -> int:
         """Return the program's process."""
         return int(self._run("display-message", "-p", "#{pane_pid}").strip())
@@ -67,7 +75,9 @@ class Tmux:
     @property
     def exit_code(self) -> int | None:
         """Return the program's exit code once it ended."""
-        dead, status, signal = self._run("display-message", "-p", "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}").rstrip("\n").split(" ")
+        dead, status, signal = (
+            self._run("display-message", "-p", "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}").rstrip("\n").split(" ")
+        )
         if dead != "1" or not (status or signal):
             return None
         return int(status) if status else 128 + int(signal)

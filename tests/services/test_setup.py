@@ -116,7 +116,7 @@ async def test_the_demo_takes_the_callers_own_keys_and_needs_no_other_machine(wo
     caller = Caller("Alice", "/bin/sh", home, (fakes.public_key(40), "ssh-dss AAAA", "garbage"))
     await setup_of(world, home).demo(caller, report)
     user = await world.users.get("alice")
-    assert user.roles == ("admin", "engineer")
+    assert user.roles == ("admin", "engineer", "supervisor", "auditor")
     assert [key.comment for key in await world.users.keys(user.id)] == ["me@laptop"]
     demo = await world.endpoints.get("demo")
     assert (demo.kind, demo.logins[0].method) == ("local", "none")

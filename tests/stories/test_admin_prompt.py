@@ -29,7 +29,9 @@ def lines(window: Tmux) -> list[str]:
 
 def at_prompt(window: Tmux, count: int) -> list[str]:
     """Wait until so many prompts were shown and the last one is empty."""
-    return until(lambda: (seen := lines(window)) and sum(PROMPT in line for line in seen) == count and seen[-1] == PROMPT and seen, f"prompt {count}")
+    return until(
+        lambda: (seen := lines(window)) and sum(PROMPT in line for line in seen) == count and seen[-1] == PROMPT and seen, f"prompt {count}"
+    )
 
 
 def test_tab_completes_verbs_and_names(prompt: Tmux) -> None:
@@ -109,7 +111,9 @@ def test_a_session_can_be_killed_from_the_prompt_after_a_question(bastion: Basti
     victim = bastion.tmux("alice", "connect web01", options=("-tt",))
     try:
         victim.wait("~")
-        (session,) = until(lambda: [row["id"] for row in bastion.live(owner="alice", state="running") if row["id"] not in before], "it runs")
+        (session,) = until(
+            lambda: [row["id"] for row in bastion.live(owner="alice", state="running") if row["id"] not in before], "it runs"
+        )
         prompt.text(f"kill {session[:10]}")
         prompt.type("Tab", "Enter")
         prompt.wait("Reason:")
@@ -126,7 +130,8 @@ def test_a_session_can_be_killed_from_the_prompt_after_a_question(bastion: Basti
 
 def test_an_engineer_is_not_let_into_the_prompt(bastion: Bastion) -> None:
     done = bastion.ssh("alice", "admin", options=("-tt",))
-    assert done.returncode == 77 and done.stdout.count(b"\n") == 1
+    assert done.returncode == 77
+    assert done.stdout.count(b"\n") == 1
 
 
 def test_the_hosts_program_ends_cleanly_while_its_standard_input_stays_open(bastion: Bastion) -> None:

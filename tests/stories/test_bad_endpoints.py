@@ -147,7 +147,9 @@ async def test_an_endpoint_that_stalls_after_login_costs_the_time_limit(hasty: B
     key = keygen(tmp_path / "host")
     server = await asyncssh.create_server(Stalls, "127.0.0.1", 0, server_host_keys=[str(key)])
     try:
-        await asyncio.to_thread(hasty.admit_endpoint, "stalling", server.get_port(), "me", keygen(tmp_path / "login"), key.with_suffix(".pub"))
+        await asyncio.to_thread(
+            hasty.admit_endpoint, "stalling", server.get_port(), "me", keygen(tmp_path / "login"), key.with_suffix(".pub")
+        )
         line = await asyncio.to_thread(refused_line, hasty, "stalling")
         assert "stalling let us in, but opened no session within 2 s" in line
     finally:
@@ -165,10 +167,12 @@ def test_a_changed_host_key_is_refused_explained_and_audited_until_an_admin_acce
     server.start()
     try:
         line = refused_line(hasty, "reborn")
-        assert "The host key of reborn CHANGED" in line and "endpoint accept-key reborn" in line
+        assert "The host key of reborn CHANGED" in line
+        assert "endpoint accept-key reborn" in line
         assert re.search(r"pinned SHA256:\S+, presented SHA256:\S+\.", line)
         facts = [row for row in hasty.audit("session.ended") if row["subject"] == "reborn"]
-        assert facts[-1]["result"] == "failed" and "endpoint.host_key_changed" in facts[-1]["reason"]
+        assert facts[-1]["result"] == "failed"
+        assert "endpoint.host_key_changed" in facts[-1]["reason"]
         assert hasty.ssh("alice", "endpoint accept-key reborn --yes").returncode == 77
         accepted = hasty.ssh("root1", "endpoint accept-key reborn --yes")
         assert accepted.returncode == 0 and accepted.stderr.count(b"SHA256:") >= 2, accepted.stderr

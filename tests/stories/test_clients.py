@@ -96,5 +96,6 @@ def test_paramiko_has_a_terminal_and_its_characters(bastion: Bastion) -> None:
         while data := channel.recv(65536):
             seen += data
         assert channel.recv_exit_status() == 7
-        assert b"21 91\r\n" in seen and b"vt100\r\n" in seen
+        assert b"21 91\r\n" in seen
+        assert b"vt100\r\n" in seen
         assert "typed-ü-漢\r\n".encode() in seen

@@ -45,7 +45,13 @@ def test_killed_at_any_moment_what_was_seen_is_a_prefix_of_a_recording_that_pars
         torn = {Cast(_whole(path.read_bytes())).header["bastion"]["user"]: path for path in new}
         for who, bytes_seen in seen.items():
             on_file = Cast(_whole(torn[who].read_bytes())).output
-            assert on_file.startswith(bytes_seen), (who, len(bytes_seen), len(on_file), bytes_seen[-50:], on_file[len(bytes_seen) - 50 : len(bytes_seen)])
+            assert on_file.startswith(bytes_seen), (
+                who,
+                len(bytes_seen),
+                len(on_file),
+                bytes_seen[-50:],
+                on_file[len(bytes_seen) - 50 : len(bytes_seen)],
+            )
             total += len(bytes_seen)
         own_bastion.start()
         for who, path in torn.items():
@@ -56,8 +62,11 @@ def test_killed_at_any_moment_what_was_seen_is_a_prefix_of_a_recording_that_pars
             assert (row["state"], row["reason"]) == ("closed", "interrupted")
             assert Cast(own_bastion.ssh("aud", f"cast {session}").stdout).output == cast.output
             (past,) = [row for row in own_bastion.json(who, "sessions --past") if row["id"] == session]
-            assert past["reason"] == "interrupted" and past["ended_at"]
-            assert {"recording.interrupted", "session.interrupted"} <= {row["code"] for row in own_bastion.audit() if row["session"] == session}
+            assert past["reason"] == "interrupted"
+            assert past["ended_at"]
+            assert {"recording.interrupted", "session.interrupted"} <= {
+                row["code"] for row in own_bastion.audit() if row["session"] == session
+            }
         verified = own_bastion.ssh("aud", "audit verify")
         assert verified.returncode == 0 and b"intact" in verified.stdout, verified.stderr
         assert not own_bastion.live()
@@ -77,7 +86,9 @@ def test_killed_while_nobody_is_there_it_starts_again_without_a_word(own_bastion
 
 def test_terminated_it_tells_everybody_why_and_closes_each_recording(own_bastion: Bastion) -> None:
     window = own_bastion.tmux("alice", "connect web01", options=("-tt",))
-    runs = subprocess.Popen(own_bastion.ssh_argv("bob", "connect web01 -- cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    runs = subprocess.Popen(
+        own_bastion.ssh_argv("bob", "connect web01 -- cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         window.wait("~")
         until(lambda: len(own_bastion.live(state="running")) == 2, "both run")
@@ -86,16 +97,20 @@ def test_terminated_it_tells_everybody_why_and_closes_each_recording(own_bastion
         assert time.monotonic() - began < 12
         assert window.wait_exit() == 75
         window.wait("The bastion is being restarted.")
-        out, err = runs.communicate(timeout=10)
-        assert runs.returncode == 75 and err.count(b"\n") == 1 and b"The bastion is being restarted." in err
+        _out, err = runs.communicate(timeout=10)
+        assert runs.returncode == 75
+        assert err.count(b"\n") == 1
+        assert b"The bastion is being restarted." in err
         for path in own_bastion.casts():
             Cast.read(path)
         own_bastion.start()
         rows = own_bastion.json("aud", "recordings")
-        assert [row["reason"] for row in rows] == ["shutdown", "shutdown"] and all(row["ended_at"] for row in rows)
+        assert [row["reason"] for row in rows] == ["shutdown", "shutdown"]
+        assert all(row["ended_at"] for row in rows)
         assert b"intact" in own_bastion.ssh("aud", "audit verify").stdout
         codes = [row["code"] for row in own_bastion.audit()]
-        assert "recording.interrupted" not in codes and "node.stopped" in codes
+        assert "recording.interrupted" not in codes
+        assert "node.stopped" in codes
     finally:
         window.close()
         if runs.poll() is None:

@@ -75,13 +75,15 @@ def test_a_person_adds_a_key_logs_in_with_it_sees_it_and_removes_it(bastion: Bas
     assert added.returncode == 0, added.stderr
     assert try_it().returncode == 0
     mine = {row["comment"]: row for row in bastion.json("bob", "keys list")}
-    assert mine[kind]["last_used_at"] and mine[kind]["public"] == " ".join(public_of(key).split()[:2])
+    assert mine[kind]["last_used_at"]
+    assert mine[kind]["public"] == " ".join(public_of(key).split()[:2])
     assert not any(row["comment"] == kind for row in bastion.json("alice", "keys list"))
     removed = bastion.ssh("bob", f"keys remove {mine[kind]['id']} --yes")
     assert removed.returncode == 0, removed.stderr
     assert b"Permission denied" in try_it().stderr
     facts = [(row["code"], row["actor"]) for row in bastion.audit() if mine[kind]["id"] in str(row)]
-    assert ("key.added", "bob") in facts and ("key.removed", "bob") in facts
+    assert ("key.added", "bob") in facts
+    assert ("key.removed", "bob") in facts
 
 
 def test_the_last_key_cannot_be_removed_by_its_owner_unseen(bastion: Bastion) -> None:
@@ -113,7 +115,8 @@ def test_an_rsa_key_of_1024_bits_that_is_in_the_store_all_the_same_opens_nothing
     fingerprint = paramiko.RSAKey.from_private_key_file(str(weak)).fingerprint
     with sqlite3.connect(own_bastion.home / "bastion.db") as database:
         changed = database.execute(
-            "UPDATE user_keys SET fingerprint = ?, public = ? WHERE comment = 'strong'", (fingerprint, " ".join(public_of(weak).split()[:2]))
+            "UPDATE user_keys SET fingerprint = ?, public = ? WHERE comment = 'strong'",
+            (fingerprint, " ".join(public_of(weak).split()[:2])),
         )
         assert changed.rowcount == 1
     database.close()

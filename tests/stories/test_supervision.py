@@ -91,7 +91,8 @@ def test_leaving_vim_behind_gives_the_terminal_back_and_attach_finds_vim_again(b
         window.type("C-]")
         window.text("d")
         window.wait("after")
-        assert window.screen().split("\n")[:1] == ["before"] and "left behind" not in window.screen()
+        assert window.screen().split("\n")[:1] == ["before"]
+        assert "left behind" not in window.screen()
         assert "Detached." in window.screen()
         assert window.flags("alternate_on", "mouse_any_flag", "keypad_cursor_flag", "cursor_flag") == "0 0 0 1"
         again = bastion.tmux("alice", "attach", options=SHELL)
@@ -117,7 +118,7 @@ def test_the_menu_says_that_a_session_left_there_goes_on(bastion: Bastion) -> No
         window.wait("~")
         window.type("C-]")
         window.text("d")
-        window.wait("web01: detached.")
+        window.wait("web01: Detached.")
         window.wait("resume your session on web01")
         window.text("resume")
         window.type("Enter")
@@ -135,7 +136,8 @@ def test_nobody_attaches_to_the_session_of_another(bastion: Bastion) -> None:
         window.text("d")
         window.wait_exit()
         done = bastion.ssh("bob", f"attach {session}", options=SHELL)
-        assert done.returncode == 66 and b"no detached session" in done.stdout
+        assert done.returncode == 66
+        assert b"no detached session" in done.stdout
     finally:
         window.close()
         bastion.ssh("sup", f"kill {session} --reason over --yes")
@@ -146,7 +148,8 @@ def test_a_supervisor_pauses_resumes_and_ends_a_session_and_its_owner_is_told_wh
     try:
         assert bastion.ssh("bob", f"pause {session}").returncode == 66  # not even its existence is told
         paused = bastion.ssh("sup", f"pause {session[:10]} --reason 'let us talk'")
-        assert paused.returncode == 0 and b"Paused session" in paused.stderr
+        assert paused.returncode == 0
+        assert b"Paused session" in paused.stderr
         until(lambda: bastion.live(id=session, state="paused"), "it is paused")
         say(window, f"touch {tmp_path}/while-paused")
         assert bastion.ssh("sup", f"pause {session}").returncode != 0
@@ -174,7 +177,8 @@ def test_a_kill_without_a_reason_or_by_an_engineer_is_refused(bastion: Bastion) 
     try:
         assert bastion.ssh("sup", f"kill {session} --yes").returncode == 64
         refused = bastion.ssh("bob", f"kill {session} --reason x --yes")
-        assert refused.returncode == 66 and b"There is no live session" in refused.stderr
+        assert refused.returncode == 66
+        assert b"There is no live session" in refused.stderr
         assert bastion.live(id=session, state="running")
         own = bastion.ssh("alice", f"kill {session} --reason 'my own' --yes")
         assert own.returncode == 0, own.stderr
@@ -208,7 +212,8 @@ def test_init_twice_changes_nothing(tmp_path: Path) -> None:
     again = fresh.program("init", "--admin", "root1", "--key", str(fresh.key_of("root1").with_suffix(".pub")))
     assert again.stdout.decode().splitlines()[0] == "Nothing was missing."
     after = {path: path.read_bytes() for path in before}
-    assert after == before and {path: path.stat().st_mode for path in before} == modes
+    assert after == before
+    assert {path: path.stat().st_mode for path in before} == modes
     users = fresh.program("user", "list", "--json").stdout
     assert users.count(b'"root1"') == 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
 import shutil
 import subprocess
@@ -99,6 +101,78 @@ def test_two_people_write_in_the_same_vim_and_the_recording_says_who_had_the_key
         assert played.wait_exit(30) == 0
     finally:
         played.close()
+
+
+class Typist:
+    """A stock ssh whose keys are bytes of ours: it sends exactly what it is told, when it is told."""
+
+    def __init__(self, argv: list[str], folder: Path) -> None:
+        self.seen = folder / "seen"
+        folder.mkdir()
+        with self.seen.open("wb") as out:
+            self.ssh = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "TERM": "xterm-256color"})
+        self.at = 0
+
+    def send(self, data: bytes) -> None:
+        assert self.ssh.stdin is not None
+        self.ssh.stdin.write(data)
+        self.ssh.stdin.flush()
+
+    def wait(self, text: bytes) -> None:
+        """Wait for words since the last ones."""
+        until(lambda: text in self.seen.read_bytes()[self.at :], f"{text!r} comes")
+        self.at = self.seen.read_bytes().index(text, self.at) + len(text)
+
+    def close(self) -> None:
+        self.ssh.kill()
+        self.ssh.wait()
+        if self.ssh.stdin is not None:
+            self.ssh.stdin.close()
+
+
+def test_two_typists_hand_over_at_random_and_every_byte_is_the_holders(own_bastion: Bastion, tmp_path: Path) -> None:
+    policy = own_bastion.home / "policies" / "default.yaml"
+    rule = "    actions: [connect, exec]\n"
+    assert rule in policy.read_text()
+    policy.write_text(policy.read_text().replace(rule, f"{rule}    terms:\n      input: true\n", 1))
+    assert own_bastion.ssh("root1", "policy reload").returncode == 0
+    file = tmp_path / "typed"
+    people = {"alice": Typist(own_bastion.ssh_argv("alice", f"connect web01 -- sh -c 'echo ready; cat > {file}'", options=SHELL), tmp_path / "typist-a")}
+    people["alice"].wait(b"ready")
+    (session,) = [row["id"] for row in own_bastion.live()]
+    try:
+        assert own_bastion.ssh("alice", f"invite {session} bob --as controller").returncode == 0
+        people["bob"] = Typist(own_bastion.ssh_argv("bob", f"join {session} --as controller", options=SHELL), tmp_path / "typist-b")
+        people["bob"].wait(b"alice types")
+        dice = random.Random(11)
+        holder, other, expected = "alice", "bob", []
+        for number in range(14):
+            for _ in range(dice.randrange(1, 4)):
+                line = f"{holder}-{number}-{len(expected)}"
+                people[holder].send(line.encode() + b"\r")
+                expected.append((holder, line))
+            people[other].send(b"not-the-holder-%d\r" % number)
+            people[holder].wait(expected[-1][1].encode())
+            if holder == "bob" and dice.random() < 0.4:
+                people["alice"].send(b"\x1dt")
+            else:
+                people[other].send(b"\x1dr")
+                people[holder].wait(b"asks for the keyboard")
+                people[holder].send(b"\x1dgtyped-behind-%d\r" % number)
+            until(lambda wanted=other: wanted in [one["name"] for one in own_bastion.live()[0]["participants"] if one["controls"]], f"{other} types")
+            holder, other = other, holder
+        people[holder].send(b"\x04")
+        until(lambda: people["alice"].ssh.poll() is not None, "it is over")
+    finally:
+        for typist in people.values():
+            typist.close()
+    assert file.read_text().splitlines() == [line for _, line in expected]
+    transcript = until(lambda: own_bastion.ssh("aud", f"transcript {session}").stdout, "it is on file").decode()
+    typed = "".join(f"{by}|{text}\n" for by, text in re.findall(r"^\S+  (alice|bob)> (.*)$", transcript, re.MULTILINE))
+    whole = {who: "".join(text for by, text in re.findall(r"(\w+)\|(.*)", typed) if by == who).replace("\\r", "|") for who in people}
+    for who, said in whole.items():
+        assert said.rstrip("|").removesuffix("\\x04").strip("|").split("|") == [line for by, line in expected if by == who], transcript
+    assert len(re.findall(r"-- control: ", transcript)) == 14
 
 
 def test_an_invitation_by_the_chord_stands_in_the_menu_at_once_and_its_end_puts_the_person_out(bastion: Bastion) -> None:

@@ -41,11 +41,14 @@ class Controller:
             bastion.ssh_argv("alice", "connect web01 -- stty -echo; PS1= PS2= exec sh", options=("-tt",)),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
         )  # fmt: skip
-        (self.id,) = until(lambda: [row["id"] for row in bastion.live(owner="alice", state="running") if row["id"] not in before], "it runs")
+        (self.id,) = until(
+            lambda: [row["id"] for row in bastion.live(owner="alice", state="running") if row["id"] not in before], "it runs"
+        )
 
     def run(self, command: str, mark: str) -> float:
         """Run a command and read until `mark` came; return the seconds it took."""
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         began = time.perf_counter()
         self.process.stdin.write(f"{command}; echo {mark[:2]}''{mark[2:]}\n".encode())
         tail = b""
@@ -58,7 +61,8 @@ class Controller:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.close()
         self.process.stdout.close()
 
@@ -154,7 +158,10 @@ def test_not_a_byte_a_resize_or_a_signal_of_a_viewer_reaches_the_endpoint(own_ba
         assert own_bastion.live(id=row["id"])[0]["columns"] == 80
         controller.text("abc")  # the count does count
         controller.resize(90, 30)
-        until(lambda: (tmp_path / "got").read_bytes().startswith(b"abc") and b"<WINCH>" in (tmp_path / "got").read_bytes(), "the controller's arrive")
+        until(
+            lambda: (tmp_path / "got").read_bytes().startswith(b"abc") and b"<WINCH>" in (tmp_path / "got").read_bytes(),
+            "the controller's arrive",
+        )
         controller.text("Q")
         assert controller.wait_exit() == 0
         assert inputs > 1000

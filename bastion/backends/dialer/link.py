@@ -87,7 +87,7 @@ class Link:
         self._key_file = key_file
         self._host_key_file = host_key_file
 
-    async def run(self, command: str, stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, *, interactive: bool) -> int:  # noqa: PLR0913
+    async def run(self, command: str, stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO, *, interactive: bool) -> int:
         """Run a command line there with these streams; return its exit code. `Unavailable` when no server runs."""
         host, port = self._address()
         options = client_options(self._user, known_hosts=([self._host_key()], [], []), client_keys=[self._key()])
@@ -183,4 +183,3 @@ def _sizes(stream: _Stream, interactive: bool) -> Iterator[None]:  # noqa: FBT00
     finally:
         if interactive:
             loop.remove_signal_handler(signal.SIGWINCH)
-

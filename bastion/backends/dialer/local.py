@@ -41,7 +41,9 @@ async def dial_local(grant: Grant, request: ChannelRequest, events: EndpointEven
             return await _Terminal.start(command, request, events, _environment(request), home)
         return await _Pipes.start(command, events, _environment(request), home)
     except OSError as error:
-        raise Unavailable("endpoint.unreachable", f"{endpoint.name} could not be started: {(error.strerror or str(error)).lower()}.") from error
+        raise Unavailable(
+            "endpoint.unreachable", f"{endpoint.name} could not be started: {(error.strerror or str(error)).lower()}."
+        ) from error
 
 
 def _environment(request: ChannelRequest) -> dict[str, str]:
@@ -80,7 +82,7 @@ class _Terminal:
         self._open = True
         self._paused = False
         self._code: int | None = None
-        os.set_blocking(master, False)  # noqa: FBT003
+        os.set_blocking(master, False)
         self._loop.add_reader(master, self._readable)
 
     @classmethod
@@ -98,7 +100,7 @@ class _Terminal:
         finally:
             os.close(slave)
         terminal = cls(master, process, events)
-        spawn("local-endpoint", terminal._wait())  # noqa: SLF001 - our own
+        spawn("local-endpoint", terminal._wait())
         return terminal
 
     def write(self, data: bytes) -> bool:

@@ -18,7 +18,7 @@ from bastion.core.errors import Unavailable
 from bastion.core.text import safe_text
 from bastion.core.values import Size
 from bastion.services.ports import ChannelRequest, EndpointChannel, EndpointEvents, Secret
-from bastion.wire.client import ClientConnection, ConnectTimeout, connect
+from bastion.wire.client import ClientConnection, ConnectTimeoutError, connect
 from bastion.wire.limits import TerminalSize
 from bastion.wire.options import client_options
 from bastion.wire.sessions import ClientSession, Exit
@@ -234,7 +234,12 @@ class SshDialer:
                 far.password = password
         pinned = [asyncssh.import_public_key(key.public) for key in endpoint.host_keys]
         options = client_options(
-            login.name, known_hosts=(pinned, [], []), client_keys=keys, password=password, legacy=endpoint.legacy, login_timeout=self._login_timeout
+            login.name,
+            known_hosts=(pinned, [], []),
+            client_keys=keys,
+            password=password,
+            legacy=endpoint.legacy,
+            login_timeout=self._login_timeout,
         )
         wanted = {algorithm for key in pinned for algorithm in key.sig_algorithms}
         options.server_host_key_algs = [name for name in options.server_host_key_algs if _encoded(name) in wanted] or list(
@@ -248,7 +253,7 @@ class SshDialer:
             return await connect(
                 endpoint.host, endpoint.port, lambda: far, options, timeout=self._login_timeout, connect_timeout=self._connect_timeout
             )
-        except ConnectTimeout as error:
+        except ConnectTimeoutError as error:
             raise Unavailable("endpoint.timeout", f"{name} cannot be reached: no answer within {self._connect_timeout:g} s.") from error
         except TimeoutError as error:
             raise Unavailable("endpoint.timeout", f"{name} did not let us in within {self._login_timeout:g} s.") from error

@@ -21,7 +21,7 @@ import orjson
 from bastion.backends.recordings import safe
 from bastion.backends.recordings.mend import mend
 from bastion.backends.recordings.writer import CastWriter
-from bastion.core.errors import Corrupt, Invalid, Missing
+from bastion.core.errors import Corrupt, Invalid, Misconfigured, Missing
 from bastion.core.recording.asciicast import FORMAT
 
 if TYPE_CHECKING:
@@ -38,11 +38,15 @@ _DAY: Final = re.compile(r"\d{4}/\d{2}/\d{2}")
 
 
 class RecordingFolder:
-    """The `Recordings` port on a local folder. `root` is made (0700) when it is missing."""
+    """The `Recordings` port on a local folder. `root` is made (0700) when it is missing; `Misconfigured` when it cannot be."""
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
-        os.makedirs(self.root, mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(self.root, mode=0o700, exist_ok=True)
+        except OSError as error:
+            why = "it is not a folder" if isinstance(error, FileExistsError) else str(error.strerror).lower()
+            raise Misconfigured("recordings.folder", f"paths.recordings: {self.root} cannot be used: {why}.", str(error)) from error
 
     def create(self, session_id: str, header: Mapping[str, object], started_at: float, at: float) -> CastWriter:
         """Open a new cast. `OSError` when it cannot be made (EEXIST: that id has one).

@@ -54,7 +54,7 @@ class SqlAudit:
     are in the journal and not yet in the database.
     """
 
-    def __init__(  # noqa: PLR0913 - wired once, in `open_store`
+    def __init__(
         self,
         database: Database,
         folder: Path,

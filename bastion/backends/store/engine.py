@@ -28,7 +28,7 @@ def prepare(engine: sa.Engine, *, writer: bool, foreign_keys: bool = True) -> No
     """Make every connection of a synchronous engine durable (WAL, FULL), strict and explicit about transactions."""
 
     @event.listens_for(engine, "connect")
-    def connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
+    def connected(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # or the driver would begin transactions of its own, and not for DDL
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")

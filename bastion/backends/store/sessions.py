@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from bastion.backends.store.engine import Database
-from bastion.backends.store.tables import participants, sessions
+from bastion.backends.store.tables import farewells, participants, sessions
 from bastion.core.errors import Conflict, Missing
 from bastion.services.ids import read as read_id
-from bastion.services.ports import ParticipantRecord, SessionFilter, SessionRecord
+from bastion.services.ports import Farewell, ParticipantRecord, SessionFilter, SessionRecord
 
 
 class SqlSessions:
@@ -65,6 +65,19 @@ class SqlSessions:
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(participants.c.joined_at, participants.c.participant_id))
             return [ParticipantRecord(**row) for row in rows.mappings()]
+
+    async def save_farewell(self, farewell: Farewell) -> None:
+        """Keep it until its owner is told."""
+        await self._put(farewells, {column.name: getattr(farewell, column.name) for column in farewells.c})
+
+    async def take_farewells(self, user_id: str) -> Sequence[Farewell]:
+        """Return what is to be told to that person, oldest first, and forget it."""
+        theirs = farewells.c.user_id == user_id
+        async with self._database.write() as connection:
+            rows = (await connection.execute(sa.select(farewells).where(theirs).order_by(farewells.c.at))).mappings().all()
+            if rows:
+                await connection.execute(sa.delete(farewells).where(theirs))
+        return [Farewell(**row) for row in rows]
 
     async def orphans(self, node: str) -> Sequence[SessionRecord]:
         """Return that node's sessions that never ended (it crashed), oldest first."""

@@ -58,7 +58,7 @@ class Store:
             await self.database.close()
 
 
-async def open_store(  # noqa: PLR0913 - one call that knows all its parts
+async def open_store(
     path: Path,
     *,
     node: str = "main",

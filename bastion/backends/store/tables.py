@@ -129,6 +129,16 @@ participants = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
 )
 
+farewells = sa.Table(
+    "farewells",
+    metadata,
+    sa.Column("session_id", ID, primary_key=True),
+    sa.Column("user_id", ID, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("endpoint", NAME, nullable=False),
+    sa.Column("at", TIME, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+
 preferences = sa.Table(
     "preferences",
     metadata,

@@ -103,9 +103,7 @@ def _file(document: Document, problems: Problems) -> File | None:
     return None if file is None else (document, file, rules)
 
 
-def _sentence(  # noqa: PLR0913, PLR0917 - the parts of pydantic's finding
-    path: Path, model: type[BaseModel] | None, kind: str, got: object, message: str, context: dict[str, Any]
-) -> tuple[str, str]:
+def _sentence(path: Path, model: type[BaseModel] | None, kind: str, got: object, message: str, context: dict[str, Any]) -> tuple[str, str]:
     """Return (code, what is wrong in a sentence) for one of pydantic's findings; `model` is the one around it."""
     last = path[-1] if path else ""
     if kind == "extra_forbidden":

@@ -44,7 +44,7 @@ class Change:
         return f"{self.user}: {self.action}{where}: {self.before.value} -> {self.after.value}{why}"
 
 
-def compare(  # noqa: PLR0913 - two policies and the world they are asked about
+def compare(
     old: Policy,
     new: Policy,
     people: Sequence[Identity],
@@ -75,7 +75,7 @@ def compare(  # noqa: PLR0913 - two policies and the world they are asked about
     return sorted(found, key=lambda change: (change.user, change.endpoint, change.action, change.login))[:limit]
 
 
-def _differences(  # noqa: PLR0913, PLR0917
+def _differences(
     old: Policy, new: Policy, who: Identity, endpoint: Endpoint | None, actions: list[str], at: float, session: SessionFacts
 ) -> Iterator[tuple[str, str, Verdict, Verdict, str]]:
     for login in [one.name for one in endpoint.logins] or [""] if endpoint else [""]:

@@ -36,7 +36,7 @@ EXPLAINED: Final = 64
 """Rules explained unless told otherwise: more than a person reads, few enough to cost nothing."""
 
 
-def decide(  # noqa: PLR0913 - all that a decision depends on, and nothing hidden
+def decide(
     policy: Policy,
     identity: Identity,
     endpoint: Endpoint | None,

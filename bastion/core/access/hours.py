@@ -177,7 +177,7 @@ def _minutes(hours: str, minutes: str) -> int:
     return value
 
 
-def _moment(year: str, month: str, day: str, hour: str, minute: str, zone: ZoneInfo) -> float:  # noqa: PLR0913, PLR0917 - a date
+def _moment(year: str, month: str, day: str, hour: str, minute: str, zone: ZoneInfo) -> float:
     try:
         there = date(int(year), int(month), int(day))
     except ValueError as error:

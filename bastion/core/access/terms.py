@@ -24,7 +24,7 @@ _DURATIONS: Final = {
 }
 
 
-def _least(a: Any, b: Any) -> Any:  # noqa: ANN401 - numbers or None, which means no limit
+def _least(a: Any, b: Any) -> Any:
     if a is None or b is None:
         return b if a is None else a
     return min(a, b)

@@ -95,9 +95,11 @@ class Menu:
     top: int = 0
     message: str = ""
     plain_page: int = field(default=20, kw_only=True)
+    leave: str = field(default="quit", kw_only=True)
+    """What leaving the menu means: "back" where one came from a session."""
 
     @classmethod
-    def of(  # noqa: PLR0913 - what the screen shows
+    def of(
         cls,
         items: tuple[MenuItem, ...] | list[MenuItem],
         columns: int = 80,
@@ -106,6 +108,7 @@ class Menu:
         user: str = "",
         product: str = "bastion",
         message: str = "",
+        leave: str = "quit",
     ) -> Menu:
         """Return a menu of these items with nothing filtered and the first selected."""
         index = build_index(items)
@@ -117,6 +120,7 @@ class Menu:
             safe_text(product, _FIELD),
             hits=tuple(range(len(index.entries))),
             message=safe_text(message),
+            leave=leave,
         )
         return menu.fitted()
 

@@ -124,12 +124,12 @@ def _symbol(canvas: Canvas, entry: Entry, y: int, look: Style | None) -> None:
         canvas.text(1, y, "★", look or _STAR)
 
 
-def _note(canvas: Canvas, entry: Entry, text: str, x: int, y: int, look: Style) -> None:  # noqa: PLR0913, PLR0917 - a text at its place
+def _note(canvas: Canvas, entry: Entry, text: str, x: int, y: int, look: Style) -> None:
     if entry.note and look is not _SELECTED:
         canvas.text(x, y, text[: len(entry.note)], _NOTE)
 
 
-def _highlight(canvas: Canvas, text: str, words: list[str], x: int, y: int, look: Style) -> None:  # noqa: PLR0913, PLR0917 - a text at its place
+def _highlight(canvas: Canvas, text: str, words: list[str], x: int, y: int, look: Style) -> None:
     low = text.lower()
     if len(low) != len(text):  # a letter whose lower case is longer: places would not match
         return
@@ -205,11 +205,11 @@ def _help(canvas: Canvas, menu: Menu, place: Layout) -> None:
         return
     current = menu.current
     verb = current.actions[0] if current and current.actions else "open"
-    verb = clip(verb, 12)
+    words = {0: clip(verb, 12), 1: menu.leave}
     kept: list[int] = []
     room = menu.columns - 2
     for rank, key, word in sorted(_HELP):
-        size = len(key) + 1 + text_width(verb if rank == 0 else word) + (2 if kept else 0)
+        size = len(key) + 1 + text_width(words.get(rank, word)) + (2 if kept else 0)
         if size <= room:
             kept.append(rank)
             room -= size
@@ -217,4 +217,4 @@ def _help(canvas: Canvas, menu: Menu, place: Layout) -> None:
     for rank, key, word in _HELP:
         if rank in kept:
             x = canvas.text(x, place.help, key, _KEY)
-            x = canvas.text(x + 1, place.help, verb if rank == 0 else word, _DIM) + 2
+            x = canvas.text(x + 1, place.help, words.get(rank, word), _DIM) + 2

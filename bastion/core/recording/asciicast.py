@@ -32,7 +32,7 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def header(  # noqa: PLR0913 - a recording's label has that many fields
+def header(
     *,
     size: Size,
     term: str,

@@ -10,6 +10,9 @@ from typing import Final, NamedTuple
 CHORD: Final = 0x1D  # Ctrl-]: telnet's and virsh's escape, free in shells and editors that matter
 _ESCAPE: Final = 0x1B
 _ARROWS: Final = {0x41: "up", 0x42: "down", 0x43: "right", 0x44: "left"}
+_SEQUENCES: Final = {name: b"\x1b[" + bytes([final]) for final, name in _ARROWS.items()}
+WINDOW_KEYS: Final = frozenset("cnpsD0123456789")
+"""Keys after the chord that are about a person's windows, not about the session in one of them."""
 
 
 class Typed(NamedTuple):
@@ -59,6 +62,22 @@ class ChordReader:
             self.armed = True
             rest = rest[at + 1 :]
         return found
+
+    def unread(self, parts: list[Typed | Command]) -> bytes:
+        """Return the last of what `read` returned as bytes again, for who reads on; nothing is armed any more."""
+        chord = b"" if self._chord is None else bytes([self._chord])
+        again = [
+            chord + _SEQUENCES.get(part.key, part.key.encode("latin-1"))
+            if isinstance(part, Command)
+            else chord * 2
+            if part.data == chord
+            else part.data
+            for part in parts
+        ]
+        if self.armed:
+            again.append(chord + self._sequence)
+            self.armed, self._sequence = False, b""
+        return b"".join(again)
 
     def _key(self, byte: int) -> tuple[int, Typed | Command | None]:
         """Take one byte after the chord: how many it used up, and what it makes (None: more must come)."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from bastion.core.session.participants import ControlLease, Participant
 
-
 _MAY_TYPE = frozenset({"control", "moderate"})
 
 

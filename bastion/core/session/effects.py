@@ -149,6 +149,14 @@ class ShowHelp(NamedTuple):
     participant: str
 
 
+class Window(NamedTuple):
+    """A participant pressed a key about their windows. `rest`: what they typed after it, for the window they then have."""
+
+    participant: str
+    key: str
+    rest: bytes
+
+
 class SetTimer(NamedTuple):
     """Start (or, with None, stop) a timer that answers with TimerFired."""
 
@@ -198,6 +206,7 @@ Effect = (
     | ShowPeople
     | Dismiss
     | ShowHelp
+    | Window
     | SetTimer
     | Note
     | Finish

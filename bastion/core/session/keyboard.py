@@ -91,12 +91,14 @@ class Keyboard:
             effects.append(do.Notify((before.id,), f"{by.name} took the keyboard from you{why}. {way}"))
         return effects
 
-    def _move(self, to: Participant | None, by: str, at: float) -> list[Effect]:
+    def _move(self, to: Participant | None, by: str, at: float, gone: Participant | None = None) -> list[Effect]:
         """Move the lease. Everything that was typed before this event has been sent; nothing after it will be."""
         before = self.people.get(self.control.holder or "")
         self.control.move(to.id if to else None, at)
-        names = f"{before.name if before else 'nobody'} -> {to.name if to else 'nobody'}"
-        effects: list[Effect] = [do.Mark(f"control: {names}", "control", to.name if to else ""), do.Note("control.moved", by, to.name if to else "", "ok", names)]
+        former = before or gone
+        names = f"{former.name if former else 'nobody'} -> {to.name if to else 'nobody'}"
+        mark = do.Mark(f"control: {names}", "control", to.name if to else "")
+        effects: list[Effect] = [mark, do.Note("control.moved", by, to.name if to else "", "ok", names)]
         if before is not None and before.attached:
             effects.append(do.ShowRendered(before.id))
         if to is not None:

@@ -15,7 +15,7 @@ from typing import Final
 from bastion.core.access.decision import Terms
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
-from bastion.core.session.chord import CHORD, ChordReader, Command
+from bastion.core.session.chord import CHORD, WINDOW_KEYS, ChordReader, Command
 from bastion.core.session.effects import Effect
 from bastion.core.session.keyboard import Keyboard
 from bastion.core.session.participants import Participant, Role
@@ -56,7 +56,10 @@ class Session(Keyboard):
         self._ahead_ended = False
         self._end_asked: tuple[str, float] = ("", 0.0)
         self._handlers: dict[State, dict[type, Callable[..., list[Effect]] | None]] = {
-            state: {event: None if name == IGNORE else getattr(self, "_" + name) if name != ILLEGAL else self._illegal for event, name in row.items()}
+            state: {
+                event: None if name == IGNORE else getattr(self, "_" + name) if name != ILLEGAL else self._illegal
+                for event, name in row.items()
+            }
             for state, row in TABLE.items()
         }
 
@@ -144,7 +147,7 @@ class Session(Keyboard):
             return [*kept, do.RecordOutput(event.data)]
         return [*kept, do.RecordOutput(event.data), do.Show(holder.holder, event.data, event.stderr)]
 
-    def _input(self, event: e.InputReceived) -> list[Effect]:
+    def _input(self, event: e.InputReceived) -> list[Effect]:  # noqa: C901 - one branch for each way a part is meant
         reader = self._readers.get(event.participant)
         if reader is None:
             return []
@@ -153,10 +156,13 @@ class Session(Keyboard):
             self.last_input = event.at
             return self._sent(event.at, event.data, self.people[event.participant])
         effects: list[Effect] = []
-        for part in reader.read(event.data):
+        parts = reader.read(event.data)
+        for number, part in enumerate(parts, 1):
             who = self._present(event.participant)
             if who is None:
                 break  # a command put them out; what they typed after it goes nowhere
+            if isinstance(part, Command) and part.key in WINDOW_KEYS:
+                return [*effects, do.Window(who.id, part.key, reader.unread(parts[number:]))]
             if isinstance(part, Command):
                 effects.extend(self._command(who, part.key, event.at))
             elif who.id in self._prompts:
@@ -175,10 +181,13 @@ class Session(Keyboard):
         if reader is None:
             return []
         effects: list[Effect] = []
-        for part in reader.read(event.data):
+        parts = reader.read(event.data)
+        for number, part in enumerate(parts, 1):
             who = self._present(event.participant)
             if who is None:
                 break
+            if isinstance(part, Command) and part.key in WINDOW_KEYS:
+                return [*effects, do.Window(who.id, part.key, reader.unread(parts[number:]))]
             if isinstance(part, Command):
                 effects.extend(self._command(who, part.key, event.at))
             elif who.id in self._prompts:
@@ -240,7 +249,9 @@ class Session(Keyboard):
             do.Mark(f"{who.name} joined as {who.role.value}", "join", who.name),
             do.Note("session.joined", who.name, who.id, "ok", who.role.value),
             do.ShowRendered(who.id),
-            do.Notify(self._others(who.id), f"{who.name} looks on." if who.role is Role.VIEWER else f"{who.name} joined as {who.role.value}."),
+            do.Notify(
+                self._others(who.id), f"{who.name} looks on." if who.role is Role.VIEWER else f"{who.name} joined as {who.role.value}."
+            ),
             *self._too_small(who),
         ]
 
@@ -274,29 +285,35 @@ class Session(Keyboard):
             if not self.interactive or self.terms.detach_seconds <= 0:
                 return self._close(Ending("owner-left", reason or f"{who.name} left."), at)
             self.people[who.id] = replace(who, attached=False)
-            effects: list[Effect] = [do.Mark(f"{who.name} detached", "leave", who.name), do.Note("session.detached", who.name, "", "ok", code)]
+            effects: list[Effect] = [
+                do.Mark(f"{who.name} detached", "leave", who.name),
+                do.Note("session.detached", who.name, "", "ok", code),
+            ]
             effects.append(do.SetTimer("detached", self.terms.detach_seconds))
             if self.control.holder == who.id:
                 self.control.move(None, at)
             if code != "lost":
                 minutes = max(1, round(self.terms.detach_seconds / 60))
-                effects.append(do.Dismiss(who.id, "session.detached", f"Detached. The session goes on for {minutes} min; attach brings it back."))
+                effects.append(
+                    do.Dismiss(who.id, "session.detached", f"Detached. The session goes on for {minutes} min; attach brings it back.")
+                )
             else:
                 effects.append(do.Dismiss(who.id, "session.lost", ""))
             return effects
         return self._out(who, do.Dismiss(who.id, "session.left", reason), at, code=code, how="left")
 
-    def _out(self, who: Participant, dismissal: do.Dismiss, at: float, *, code: str, how: str, by: str = "") -> list[Effect]:  # noqa: PLR0913
+    def _out(self, who: Participant, dismissal: do.Dismiss, at: float, *, code: str, how: str, by: str = "") -> list[Effect]:
         """Take somebody who is not the owner out; their keyboard goes to the owner."""
         del self.people[who.id]
         self._readers.pop(who.id, None)
         self._prompts.pop(who.id, None)
         if self.control.asking == who.id:
             self.control.asking = None
-        effects: list[Effect] = [do.Mark(f"{who.name} {how}", "leave", who.name), do.Note("session.left", by or who.name, who.name if by else who.id, "ok", code), dismissal]
+        note = do.Note("session.left", by or who.name, who.name if by else who.id, "ok", code)
+        effects: list[Effect] = [do.Mark(f"{who.name} {how}", "leave", who.name), note, dismissal]
         if self.control.holder == who.id:
             owner = self.people[self.owner]
-            effects += self._move(owner if owner.attached else None, "system", at)
+            effects += self._move(owner if owner.attached else None, "system", at, gone=who)
         effects.append(do.Notify((), f"{who.name} {how}."))
         return effects
 
@@ -328,7 +345,7 @@ class Session(Keyboard):
 
     # ------------------------------------------------------------ commands of the chord
 
-    def _command(self, who: Participant, key: str, at: float) -> list[Effect]:
+    def _command(self, who: Participant, key: str, at: float) -> list[Effect]:  # noqa: C901, PLR0911 - one clause a key
         match key:
             case "d" | "q":
                 return self._go(who, "left", "You left the session.", at)
@@ -346,7 +363,9 @@ class Session(Keyboard):
                 return self._ask_whom_to_invite(who)
             case "up" | "down" | "left" | "right" | ".":
                 right, down = _STEPS[key]
-                return [do.Pan(who.id, right, down)] if who.id != self.control.holder else [do.Notify((who.id,), "You see the whole screen.")]
+                return (
+                    [do.Pan(who.id, right, down)] if who.id != self.control.holder else [do.Notify((who.id,), "You see the whole screen.")]
+                )
             case "P":
                 return self._toggle_pause(who, at)
             case "k":
@@ -356,14 +375,20 @@ class Session(Keyboard):
 
     def _toggle_pause(self, who: Participant, at: float) -> list[Effect]:
         if "pause" not in who.rights:
-            return [do.Notify((who.id,), "Policy does not let you pause this session."), do.Note("session.paused", who.name, "", "denied", "no right")]
+            return [
+                do.Notify((who.id,), "Policy does not let you pause this session."),
+                do.Note("session.paused", who.name, "", "denied", "no right"),
+            ]
         if self.state is State.PAUSED:
             return self._resume(e.ResumeRequested(at, who.name))
         return self._pause(e.PauseRequested(at, who.name, ""))
 
     def _ask_end(self, who: Participant, at: float) -> list[Effect]:
         if who.id != self.owner and "end" not in who.rights:
-            return [do.Notify((who.id,), "Policy does not let you end this session."), do.Note("session.ended", who.name, "", "denied", "no right")]
+            return [
+                do.Notify((who.id,), "Policy does not let you end this session."),
+                do.Note("session.ended", who.name, "", "denied", "no right"),
+            ]
         asked, when = self._end_asked
         if asked == who.id and at - when <= CONFIRM_SECONDS:
             return self._close(Ending("killed", f"{who.name} ended the session."), at)
@@ -436,7 +461,12 @@ class Session(Keyboard):
         del at
         self.state = State.CLOSING
         self.ending = ending
-        return [*self._echo_over(), do.Mark(f"ended: {ending.text or ending.code}"), do.CloseEndpoint(), do.SetTimer("closing", CLOSING_SECONDS)]
+        return [
+            *self._echo_over(),
+            do.Mark(f"ended: {ending.text or ending.code}"),
+            do.CloseEndpoint(),
+            do.SetTimer("closing", CLOSING_SECONDS),
+        ]
 
     def _closing_done(self, event: e.EndpointClosed) -> list[Effect]:
         del event

@@ -72,7 +72,7 @@ _BEFORE: Final = {
     e.RecordingFailed: "recording_failed",
     e.TimerFired: IGNORE,
 }
-_OVER: Final = {event: IGNORE for event in (*_SAME_WHILE_LIVE, e.InputReceived, e.PauseRequested, e.ResumeRequested)}
+_OVER: Final = dict.fromkeys((*_SAME_WHILE_LIVE, e.InputReceived, e.PauseRequested, e.ResumeRequested), IGNORE)
 
 TABLE: Final[dict[State, dict[type, str]]] = {
     State.PENDING: {**_BEFORE, e.Started: "started", e.EndpointOpened: ILLEGAL, e.EndpointFailed: ILLEGAL},

@@ -231,7 +231,7 @@ def _scroll(base: list[Row], rows: tuple[Row, ...], pencil: _Pencil) -> None:
     _move_rows(base, top, bottom, shift, pencil, empty)
 
 
-def _move_rows(base: list[Row], top: int, bottom: int, shift: int, pencil: _Pencil, empty: Row) -> None:  # noqa: PLR0913, PLR0917 - a region and a distance
+def _move_rows(base: list[Row], top: int, bottom: int, shift: int, pencil: _Pencil, empty: Row) -> None:
     whole = top == 0 and bottom == len(base) - 1
     count = abs(shift)
     if not whole:
@@ -328,7 +328,7 @@ def _whole(x: int, old: Row, new: Row) -> int:
     return x
 
 
-def _draw_cells(old: Row, new: Row, y: int, end: int, changed: list[int], pencil: _Pencil) -> None:  # noqa: PLR0913, PLR0917 - two rows, a place, a pencil
+def _draw_cells(old: Row, new: Row, y: int, end: int, changed: list[int], pencil: _Pencil) -> None:
     """Draw the changed columns; those from `end` on are blank and erased, or written if few."""
     width = len(new.chars)
     tail = [x for x in changed if x >= end]
@@ -356,7 +356,7 @@ def _draw_cells(old: Row, new: Row, y: int, end: int, changed: list[int], pencil
         pencil.erase(erased, y, "\x1b[K")
 
 
-def _write_span(old: Row, new: Row, start: int, stop: int, y: int, pencil: _Pencil) -> None:  # noqa: PLR0913, PLR0917 - two rows, a span, a pencil
+def _write_span(old: Row, new: Row, start: int, stop: int, y: int, pencil: _Pencil) -> None:
     chars, styles = new
     x = start
     while x < stop:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # insert mode, origin mode, other character sets. Off is how every shell expects them.
 _CALM: Final = "\x1b[?1l\x1b>\x1b[4l\x1b[?6l\x1b(B\x0f\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l"
 _CALM_OLD: Final = "\x1b[?1l\x1b>\x1b[4l\x1b[?6l\x1b(B\x0f"
+# And what only a raw terminal keeps: reverse video, no wrapping, synchronised output, keys told in another way.
+_OFF: Final = "\x1b(B\x1b)B\x0f\x1b[20l\x1b[?5;45;66;2026l\x1b[?7;25h\x1b[>4m\x1b[=0u\x1b[0 q\x1b[m"
 
 
 def enter(caps: Caps, *, paste: bool = False) -> bytes:
@@ -42,6 +44,24 @@ def leave(caps: Caps, last: Grid | None = None) -> bytes:
     parts.append("\x1b[m\x1b[?25h")
     parts.append("\x1b[?1049l" if caps.alternate else "\x1b[H\x1b[2J")
     return "".join(parts).encode()
+
+
+def settle(caps: Caps, *, alternate: bool = True) -> bytes:
+    """Return what takes away all that a program may have set, wherever its output stopped.
+
+    An unfinished sequence is cancelled (CAN), the main screen shown (`alternate` False: it is shown already, and
+    the cursor stays), modes, margins, pen and cursor as in a fresh terminal. What is on the screen stays.
+    """
+    if not caps.alternate:
+        return b"\x18" + calm(caps) + b"\x1b[?7h\x1b[?25h\x1b[m"
+    # Margins home the cursor: what restores it comes after (leaving the alternate screen does)
+    before, after = ("", "\x1b[?1049l") if alternate else ("\x1b7", "\x1b8")
+    return f"\x18{before}{calm(caps).decode()}{after}{_OFF}".encode()
+
+
+def page(lines: int) -> bytes:
+    """Return what scrolls a terminal's screen away into its scrollback: blank, cursor at home, nothing lost."""
+    return b"\x1b[m\x1b[%dH" % lines + b"\n" * lines + b"\x1b[H"
 
 
 def give_back(caps: Caps, *, alternate: bool, in_line: bool) -> bytes:

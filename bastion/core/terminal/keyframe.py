@@ -229,10 +229,13 @@ def _titles(out: _Writer, screen: Moded) -> None:
         out.write(f"\x1b]2;{screen.title}\x07")
 
 
-def _can_draw_again(screen: Moded, last: str) -> bool:
-    """Return whether the cell before the cursor is that character in the present pen."""
+def _drawable_again(screen: Moded, last: str) -> str:
+    """Return the cell before the cursor if it holds that character, with or without marks, in the present pen."""
     line, x = screen.rows[screen.y], screen.x
-    return screen.plain and 0 < x < screen.columns and line.chars[x - 1 : x] == [last] and line.styles[x - 1] is screen.pen
+    if not (last and screen.plain and 0 < x < screen.columns and x <= len(line.chars) and line.styles[x - 1] is screen.pen):
+        return ""
+    cell = line.chars[x - 1]
+    return cell if cell[:1] == last else ""
 
 
 def dump(screen: Moded, *, last: str = "", with_input: bool = True) -> bytes:
@@ -256,7 +259,7 @@ def dump(screen: Moded, *, last: str = "", with_input: bool = True) -> bytes:
         _unsaved(out, screen.saved)
     _cursor(out, screen)
     _titles(out, screen)
-    again = last and _can_draw_again(screen, last)
+    again = _drawable_again(screen, last)
     if again:
         # REP repeats what was drawn last, and that must be the last thing then.
         out.write("\b")
@@ -264,7 +267,7 @@ def dump(screen: Moded, *, last: str = "", with_input: bool = True) -> bytes:
     _modes(out, screen, with_input=with_input)
     out.sets(tuple(screen.sets), screen.left)
     if again:
-        out.write(last)
+        out.write(again)
     elif screen.shift:
         out.write("\x1bN" if screen.shift == 2 else "\x1bO")  # noqa: PLR2004 - G2
     return "".join(out.parts).encode()

@@ -40,6 +40,11 @@ _C1_MEANING: Final = {code: "\x1b" + chr(code - 0x40) for code in range(0x80, 0x
 ENDLESS: Final = 1 << 60
 
 
+def _last_drawn(text: str) -> str:
+    """Return the last character that takes a column, which is what REP repeats, or nothing."""
+    return next((char for char in reversed(text) if width(char) > 0), "")
+
+
 class Stream(pyte.Stream):
     """Feeds one screen."""
 
@@ -148,7 +153,7 @@ class Stream(pyte.Stream):
             if spent is None:
                 if call is repeat:
                     at_start = length_hint(rest) == len(pieces) - 2
-                    self._repeat(text or (self.last if at_start else ""), one or 1)
+                    self._repeat(self.last + text if at_start else text, one or 1)
                 elif call is overlong:
                     act_within(screen, token)
                     self._forget_tail()
@@ -162,7 +167,7 @@ class Stream(pyte.Stream):
                     return ""
         if final:
             draw(final)
-            self.last = final[-1]
+            self.last = _last_drawn(final if pieces else self.last + final)
         elif pieces or not tail:
             self.last = ""
         if self._skipping:
@@ -189,10 +194,9 @@ class Stream(pyte.Stream):
         self._skipping = False
 
     def _repeat(self, text: str, count: int) -> None:
-        for char in reversed(text):
-            if width(char) > 0:
-                self.screen.repeat(char, count)
-                break
+        char = _last_drawn(text)
+        if char:
+            self.screen.repeat(char, count)
 
     def _pass_string(self, text: str) -> str:
         """Pass over the body of a string; return what follows it."""
@@ -204,7 +208,7 @@ class Stream(pyte.Stream):
         if end is None:
             return ""
         kind, body = self._string, self._body
-        self._string = self._body = ""
+        self._string = self._body = self.last = ""
         finish(self.screen, kind, body)
         return text[stop + (text[stop] == "\x07") :]
 
@@ -216,4 +220,5 @@ class Stream(pyte.Stream):
         if end is None:
             return ""
         self._skipping = False
+        self.last = ""
         return text[stop + ("@" <= text[stop] <= "~") :]

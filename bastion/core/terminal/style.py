@@ -70,7 +70,7 @@ def intern(wanted: Style) -> Style:
     return wanted
 
 
-def style(  # noqa: PLR0913, PLR0917 - a style has six parts
+def style(
     fg: Color = DEFAULT,
     bg: Color = DEFAULT,
     flags: int = 0,

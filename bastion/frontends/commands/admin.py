@@ -6,6 +6,7 @@ Never decides: each line passes the gate like any other command.
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from bastion.core.errors import BastionError, Denied
@@ -41,7 +42,9 @@ async def shell(door: Door, root: Noun) -> int:
     """Prompt until they leave or idle too long; return 0."""
     if not door.terminal or door.console.term == "dumb":
         return await _plain(door)
-    from bastion.frontends.commands.prompt import Interrupted, Left, Prompt  # noqa: PLC0415 - loads prompt_toolkit
+    # loads prompt_toolkit: half a second of processor, which everybody's keystrokes would wait for
+    await asyncio.to_thread(import_module, "bastion.frontends.commands.prompt")
+    from bastion.frontends.commands.prompt import Interrupted, Left, Prompt  # noqa: PLC0415 - loaded above
 
     door.say(_WELCOME)
     prompt = Prompt(door, root)

@@ -50,7 +50,7 @@ def fill(root: Noun) -> None:
     @click.option("--actor", type=USER, default="", metavar="NAME", help="Only what NAME did.")
     @click.option("--session", type=SESSION, default="", metavar="ID", help="Only this session.")
     @json_option
-    async def tail(door: Door, count: int, code: str, actor: str, session: str, as_json: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917
+    async def tail(door: Door, count: int, code: str, actor: str, session: str, as_json: bool) -> None:  # noqa: FBT001
         """Show the newest facts, oldest of them first."""
         entries = await door.desk.audit.last(count, code=code, actor=actor, session=session)
         rows = [entry_row(entry) for entry in entries]

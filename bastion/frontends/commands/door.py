@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bastion.core.identity import Identity
     from bastion.frontends.commands.desk import Desk
     from bastion.services.console import Console, ConsoleListener
+    from bastion.services.windows import Windows
 
 MAX_INPUT: Final = 64 * 1024  # a key or a password on standard input; nobody's key is longer
 _MAX_ANSWER: Final = 64 * 1024
@@ -25,7 +26,7 @@ _CTRL_D: Final = 0x04
 _ERASE: Final = frozenset({0x08, 0x7F})
 
 
-class Gone(Exception):  # noqa: N818 - nothing failed here
+class Gone(Exception):
     """The person left, or pressed Ctrl-C at a question."""
 
 
@@ -43,7 +44,16 @@ class Door:
         """What followed ` -- ` on a `connect`, exactly as typed."""
         self.again: Callable[[Door, list[str]], Awaitable[int]] = _nobody
         """Runs another command line of the same person through the gate, which sets this."""
+        self.windows: Windows | None = None
+        """The windows that this door's console is one of, if so."""
         self._ahead = b""
+
+    def at(self, console: Console, windows: Windows | None = None) -> Door:
+        """Return the same person's door at another console."""
+        door = Door(self.desk, console, self.tail)
+        door.again = self.again
+        door.windows = windows
+        return door
 
     @property
     def identity(self) -> Identity:
@@ -183,7 +193,7 @@ class _Ahead:
         self._console = console
         self._ahead = ahead
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - everything else is the console's own
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._console, name)
 
     async def read(self) -> bytes:

@@ -142,7 +142,7 @@ def _fill_changes(endpoint: Noun) -> None:
     @click.option("--description", default="", metavar="TEXT", help="What it is, for people.")
     @click.option("--legacy", is_flag=True, help="Allow old algorithms with this one machine.")
     @yes_option
-    async def add(  # noqa: PLR0913, PLR0917
+    async def add(
         door: Door,
         name: str,
         address: str,

@@ -15,12 +15,13 @@ from bastion.core.values import endpoint_name, login_name
 from bastion.frontends.commands.desk import visible_endpoints
 from bastion.frontends.commands.output import Row, as_json, facts, rfc3339, when
 from bastion.frontends.commands.verbs import ENDPOINT, SELF, Noun, Shown, json_option
+from bastion.frontends.commands.window_list import in_windows, menu_in_windows
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
 
 
-def fill(root: Noun) -> None:  # noqa: C901
+def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
 
     @root.verb("help", action=SELF, examples=["help", "help endpoint add"])
@@ -108,15 +109,16 @@ def fill(root: Noun) -> None:  # noqa: C901
         if tail is None and command:
             raise Invalid("command.tail", "A command for the endpoint follows ' -- ': connect NAME -- COMMAND.")
         endpoint_name(name)
-        return await door.desk.connect.connect(door.handover(), name, login_name(login) if login else None, tail)
+        account = login_name(login) if login else None
+        if tail is not None:
+            return await door.desk.connect.connect(door.handover(), name, account, tail)
+        return await in_windows(door, lambda console: door.desk.connect.connect(console, name, account, None), name)
 
     @root.verb("menu", action=SELF, examples=["menu", "menu --plain"])
     @click.option("--plain", is_flag=True, help="Numbered lines, for screen readers and dumb terminals.")
     async def menu(door: Door, plain: bool) -> int:  # noqa: FBT001
         """Choose an endpoint or a session from a list; without a command you land here."""
-        from bastion.frontends.commands.menu_loop import run_menu  # noqa: PLC0415 - most calls need no menu
-
-        return await run_menu(door, plain=plain)
+        return await menu_in_windows(door, plain=plain)
 
 
 def _json(row: Row) -> str:

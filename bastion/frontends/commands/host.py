@@ -54,7 +54,7 @@ class Host(Protocol):
     def test_policies(self, folder: Path) -> Sequence[str]:
         """Run the cases kept beside the policies; return what failed, one line each."""
 
-    async def explain(  # noqa: PLR0913, PLR0917
+    async def explain(
         self, settings: Settings, user: str, endpoint: str | None, action: str, at: float | None, source: str
     ) -> tuple[Decision, float]:
         """Decide as the files and the database have it, without a server; return the decision and its time."""

@@ -56,6 +56,10 @@ class HostConsole:
     def exit_signal(self, name: str) -> None:
         """No far program runs here."""
 
+    def window_command(self, key: str, rest: bytes) -> bool:  # noqa: ARG002
+        """There are no windows on the host."""
+        return False
+
     def attach(self, listener: ConsoleListener) -> None:  # noqa: ARG002
         """Refuse: sessions need the server."""
         raise Invalid("host.no_server", "That needs the running server. Start it: bastion serve")

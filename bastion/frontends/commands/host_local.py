@@ -29,7 +29,7 @@ _EVERYWHERE: Final = "Every command takes --help. In front of it: --home DIR (or
 class _Offline(click.Command):
     """A command of the host alone; invoking gives a `Local`."""
 
-    def __init__(self, name: str, work: Callable[..., int], examples: tuple[str, ...], **more: Any) -> None:  # noqa: ANN401
+    def __init__(self, name: str, work: Callable[..., int], examples: tuple[str, ...], **more: Any) -> None:
         super().__init__(name, add_help_option=False, **more)
         self.work = work
         self.examples = examples
@@ -50,17 +50,17 @@ class _Offline(click.Command):
 _HOME: Final = click.Option(["--home", "inner_home"], type=click.Path(path_type=Path), metavar="DIR", help="The home folder.")
 
 
-def _option(*names: str, **more: Any) -> click.Option:  # noqa: ANN401
+def _option(*names: str, **more: Any) -> click.Option:
     return click.Option(list(names), **more)
 
 
-def _settings(home: Path | None, inner_home: Path | None, **options: object) -> Any:  # noqa: ANN401 - loaded lazily
+def _settings(home: Path | None, inner_home: Path | None, **options: object) -> Any:
     from bastion.settings import load_settings  # noqa: PLC0415 - pydantic takes 0.1 s, which help should not
 
     return load_settings(inner_home or home, {name.replace("__", "."): value for name, value in options.items()})
 
 
-def _init(program: Program, home: Path | None, inner_home: Path | None, admin: str | None, keys: tuple[str, ...], demo: bool) -> int:  # noqa: FBT001, PLR0913, PLR0917
+def _init(program: Program, home: Path | None, inner_home: Path | None, admin: str | None, keys: tuple[str, ...], demo: bool) -> int:  # noqa: FBT001
     """Make a home: settings, database, keys, policies, first admin. Overwrites nothing; run it again at will."""
     from bastion.services.setup import Report  # noqa: PLC0415
 
@@ -163,7 +163,7 @@ def _policy_test(program: Program, home: Path | None, inner_home: Path | None, f
     return 0
 
 
-def _policy_explain(  # noqa: PLR0913, PLR0917
+def _policy_explain(
     program: Program,
     home: Path | None,
     inner_home: Path | None,
@@ -262,7 +262,9 @@ def _commands() -> dict[str, click.Command]:
         _option("--web-port", "web__port", type=port, metavar="N", help="Its port; 0 picks a free one."),
     ]
     shells = click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
-    key = _option("--key", "key", type=click.Path(path_type=Path, exists=True), metavar="PUB", help="The public key that its seals were made with.")
+    key = _option(
+        "--key", "key", type=click.Path(path_type=Path, exists=True), metavar="PUB", help="The public key that its seals were made with."
+    )
     path = click.Argument(["path"], type=click.Path(path_type=Path), metavar="FILE")
     offline = [
         _Offline(
@@ -274,7 +276,13 @@ def _commands() -> dict[str, click.Command]:
         ),
         _Offline("serve", _serve, ("bastion serve", "bastion serve --ssh-port 0"), params=[*serve, _HOME], help=_serve.__doc__),
         _Offline("migrate", _migrate, ("bastion migrate",), params=[_HOME], help=_migrate.__doc__),
-        _Offline("verify", _verify, ("bastion verify session.cast", "bastion verify session.cast --key audit.key.pub"), params=[path, key, _HOME], help=_verify.__doc__),
+        _Offline(
+            "verify",
+            _verify,
+            ("bastion verify session.cast", "bastion verify session.cast --key audit.key.pub"),
+            params=[path, key, _HOME],
+            help=_verify.__doc__,
+        ),
         _Offline("version", _version, ("bastion version",), params=[_HOME], help=_version.__doc__),
         _Offline("completion", _completion, ('eval "$(bastion completion bash)"',), params=[shells, _HOME], help=_completion.__doc__),
     ]

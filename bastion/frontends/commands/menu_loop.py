@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bastion.core.access.decision import Decision, Verdict
 from bastion.core.errors import BastionError
 from bastion.core.keys import KeyDecoder
 from bastion.core.menu import Chosen, Menu, MenuItem, Quit, Redraw, Refresh, ToggleFavourite, plain_choose, plain_lines, update, view
+from bastion.core.session.chord import CHORD, WINDOW_KEYS, ChordReader, Typed
 from bastion.core.terminal import fullscreen
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from bastion.core.access.endpoint import Endpoint
     from bastion.core.terminal.grid import Grid
+    from bastion.services.console import Console
+    from bastion.services.windows import Windows
 
 REFRESH_SECONDS: Final = 2.0
 """How often "who is on it now" is looked up."""
@@ -32,7 +35,15 @@ REFRESH_SECONDS: Final = 2.0
 _KEYS_A_TURN: Final = 256
 _ESCAPE_SECONDS: Final = 0.05  # an ESC alone is the key after this; sequences come in one piece
 _ID: Final = 12
+_TOLD: Final = 2  # sessions that ended meanwhile, as many as the message's lines hold
 _LARGE: Final = 500  # items; below, making the menu takes under 10 ms
+
+
+class _WindowKey(NamedTuple):
+    """A key after the chord, and what was typed after it."""
+
+    key: str
+    rest: bytes
 
 
 class _Catalogue:
@@ -59,7 +70,15 @@ class _Catalogue:
 
     def _who_is_on(self) -> list[tuple[object, ...]]:
         views = self._door.desk.control.visible(self._door.identity)
-        return [(one.id, one.detached, one.joinable, one.invited, *(person.name for person in one.participants)) for one in views]
+        return [
+            *self._windows(),
+            *((one.id, one.detached, one.joinable, one.invited, *(person.name for person in one.participants)) for one in views),
+        ]
+
+    def _windows(self) -> list[tuple[object, ...]]:
+        """Return number and name of the windows to go back to."""
+        rows = self._door.windows.sessions if self._door.windows is not None else []
+        return [(row.number, row.session.endpoint if row.session is not None else row.name) for row in rows]
 
     def items(self) -> list[MenuItem]:
         """Return the items with who is on them now."""
@@ -68,7 +87,10 @@ class _Catalogue:
         on_it: dict[str, list[str]] = {}
         for one in views:
             on_it.setdefault(one.endpoint, []).append(one.owner)
-        items = [item for one in views if (item := self._session(one)) is not None]
+        items = [
+            MenuItem(f"window {number}", f"go back to {name}", actions=("switch",), kind="session") for number, name in self._windows()
+        ]
+        items += [item for one in views if (item := self._session(one)) is not None]
         for endpoint, decision in self._endpoints:
             favourite, last_used = self._known.get(endpoint.name, (False, None))
             waits = decision.verdict is Verdict.NEEDS_APPROVAL
@@ -114,28 +136,49 @@ async def run_menu(door: Door, *, plain: bool) -> int:
     if environment.get("NO_COLOR"):
         caps = replace(caps, colors=0)
     catalogue = _Catalogue(door)
-    message = ""
+    message = await _farewells(door)
+    item: MenuItem | _WindowKey | None
     while door.console.is_open:
         if plain or not door.terminal or not caps.full_screen:
             item = await _choose_line(door, catalogue, message)
         else:
             item = await _choose_screen(door, catalogue, caps, message)
-        if item is None:
-            break
-        message = await _open(door, item)
+        match item:
+            case MenuItem():
+                message = await _open(door, item)
+            case _WindowKey(key, rest) if door.windows is not None:
+                door.windows.command(key, rest)
+                message = await door.windows.turn()
+            case _ if door.windows is not None and door.windows.back():
+                message = await door.windows.turn()
+            case _:
+                break
     return 0
 
 
+async def _farewells(door: Door) -> str:
+    """Return why sessions ended while their owner was away, told once."""
+    said = [
+        f"{one.endpoint} ({one.session_id[:_ID]}): {one.text}" for one in await door.desk.sessions.take_farewells(door.identity.user_id)
+    ]
+    if not said:
+        return ""
+    more = f"  And {len(said) - _TOLD} more: sessions --past" if len(said) > _TOLD else ""
+    return "Ended while you were away: " + "  ".join(said[:_TOLD]) + more
+
+
 async def _open(door: Door, item: MenuItem) -> str:
-    """Go there; return how it ended, for the menu's message."""
-    connect = door.desk.connect
+    """Go there; return what happened until the menu is looked at again, such as how it ended."""
+    windows = door.windows
+    if windows is not None and "switch" in item.actions:
+        windows.command(item.name.rpartition(" ")[2])
+        return await windows.turn()
     try:
-        if item.kind == "endpoint":
-            status = await connect.connect(door.handover(), item.name, None, None)
-        elif "attach" in item.actions:
-            status = await connect.attach(door.handover(), item.name)
+        if windows is None:
+            status = await _enter(door, item, door.handover())
         else:
-            status = await connect.join(door.handover(), item.name, "viewer")
+            windows.open(lambda console: _enter(door, item, console), item.name, fresh="join" not in item.actions)
+            return await windows.turn()
     except BastionError as error:
         return error.public if error.public.startswith(item.name) else f"{item.name}: {error.public}"
     mine = (one for one in door.desk.control.visible(door.identity) if one.owner_id == door.identity.user_id and one.detached)
@@ -144,16 +187,28 @@ async def _open(door: Door, item: MenuItem) -> str:
     return f"{item.name}: ended" + (f" with exit status {status}." if status else ".")
 
 
-async def _choose_screen(door: Door, catalogue: _Catalogue, caps: Caps, message: str) -> MenuItem | None:
+async def _enter(door: Door, item: MenuItem, console: Console) -> int:
+    connect = door.desk.connect
+    if item.kind == "endpoint":
+        return await connect.connect(console, item.name, None, None)
+    if "attach" in item.actions:
+        return await connect.attach(console, item.name)
+    return await connect.join(console, item.name, "viewer")
+
+
+async def _choose_screen(door: Door, catalogue: _Catalogue, caps: Caps, message: str) -> MenuItem | _WindowKey | None:
     """Show the menu on the whole screen; return what was chosen, None to leave. The screen is given back either way."""
     items = await catalogue.look()
     console = door.console
-    menu = await _beside(len(items), lambda: Menu.of(items, *console.size, user=door.identity.name, message=message))
+    leave = "back" if door.windows is not None and door.windows.sessions else "quit"
+    if leave == "back" and not message:
+        message = "Your sessions go on: Ctrl-] n goes back, s lists them, D leaves them all detached."
+    menu = await _beside(len(items), lambda: Menu.of(items, *console.size, user=door.identity.name, message=message, leave=leave))
     console.write(fullscreen.enter(caps, paste=True))
     screen = _Screen(door, caps)
     try:
         with ConsoleEvents(console) as events:
-            return await _turn(menu, screen, events, catalogue)
+            return await _turn(menu, screen, events, catalogue, door.windows)
     finally:
         console.write(fullscreen.leave(caps, screen.shown))
 
@@ -186,9 +241,12 @@ class _Screen:
         return self._door.console.size.columns, self._door.console.size.lines
 
 
-async def _turn(menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue) -> MenuItem | None:  # noqa: C901
+async def _turn(  # noqa: PLR0912 - one turn of everything that can happen
+    menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue, windows: Windows | None
+) -> MenuItem | _WindowKey | None:
     """Turn what happens into pictures, until something is chosen."""
     decoder = KeyDecoder()
+    chord = ChordReader(CHORD if windows is not None else None)
     loop = asyncio.get_running_loop()
     refresh_at = loop.time() + REFRESH_SECONDS
     while not events.gone:
@@ -197,7 +255,14 @@ async def _turn(menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _
         screen.draw(menu, events)
         until = max(0.0, refresh_at - loop.time())
         data = await events.wait(min(until, _ESCAPE_SECONDS) if decoder.pending else until)
-        for number, key in enumerate(decoder.feed(data) if data else decoder.flush(), 1):
+        keys = [] if data else decoder.flush()
+        parts = chord.read(data)
+        for number, part in enumerate(parts, 1):
+            if isinstance(part, Typed):
+                keys += decoder.feed(part.data)
+            elif part.key in WINDOW_KEYS:
+                return _WindowKey(part.key, chord.unread(parts[number:]))
+        for number, key in enumerate(keys, 1):
             if number % _KEYS_A_TURN == 0:
                 await asyncio.sleep(0)  # a big paste is nobody else's wait
             match update(menu, key):
@@ -216,6 +281,8 @@ async def _turn(menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _
                     menu = changed
         if loop.time() >= refresh_at:
             refresh_at = loop.time() + REFRESH_SECONDS
+            if windows is not None and (said := windows.take()):
+                menu = menu.saying(said)
             if (items := catalogue.news()) is not None:  # thousands of items are not compared each time, only who is on
                 now, found = menu, items
                 menu = await _beside(len(found), lambda: now.with_items(found))  # noqa: B023 - awaited in this very turn

@@ -108,7 +108,7 @@ def fill(root: Noun) -> None:
     @click.option("--at", "at_text", metavar="TIME", help="At another time than now (RFC 3339).")
     @click.option("--from", "source", default="", metavar="ADDRESS", help="Coming from there.")
     @json_option
-    async def explain(door: Door, name: str, where: str | None, action: str, at_text: str | None, source: str, as_json: bool) -> int:  # noqa: FBT001, PLR0913, PLR0917
+    async def explain(door: Door, name: str, where: str | None, action: str, at_text: str | None, source: str, as_json: bool) -> int:  # noqa: FBT001
         """Show the decision with every rule that was considered; exit code 77 where it is no."""
         known_action(action)
         user = await door.desk.people.get(name)

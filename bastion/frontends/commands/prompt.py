@@ -40,19 +40,22 @@ if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
     from bastion.services.console import Console
 
-MAX_LINE: Final = 64 * 1024
+MAX_TYPED: Final = 4 * 1024
+"""Bytes taken for one line: the editor's work grows with their square, and a public key that is pasted has under one KiB."""
+_KEYS: Final = 16  # given to the editor at a time; each costs it 0.2 ms, and others' keystrokes wait meanwhile
 _PEOPLE: Final = 200  # histories that are remembered; the one used longest ago goes first
 _LINES: Final = 1000  # lines of each
 _ID: Final = 12
+_ENDS: Final = ("\x1b[201~", "\x03", "\x04")  # the end of a paste, Ctrl-C, Ctrl-D: heard beyond the limit, too
 
 _histories: OrderedDict[str, InMemoryHistory] = OrderedDict()
 
 
-class Interrupted(Exception):  # noqa: N818 - Ctrl-C is no error
+class Interrupted(Exception):
     """Ctrl-C: this line is dropped."""
 
 
-class Left(Exception):  # noqa: N818 - nor is Ctrl-D
+class Left(Exception):
     """Ctrl-D, or they are gone."""
 
 
@@ -79,11 +82,15 @@ class ConsoleInput(Input):
             self._console.detach()
 
     def typed(self, data: bytes) -> None:
-        """Bytes came. Past two whole command lines nobody is typing, so the rest is dropped."""
+        """Bytes came. Past the longest line nobody is typing, so the rest is dropped, but for what ends it."""
+        room = max(0, MAX_TYPED - self._taken)
         self._taken += len(data)
-        if self._taken <= 2 * MAX_LINE:
-            self._parser.feed(self._text.decode(data))
-            self._ready()
+        over = data[room:]
+        self._parser.feed(self._text.decode(data[:room]))
+        if over:
+            ends = [end for end in _ENDS if end.encode() in over]
+            self._parser.feed("".join(ends))
+        self._ready()
 
     def resized(self, size: Size) -> None:
         """Nothing to do: prompt_toolkit asks for the size itself, twice a second."""
@@ -114,9 +121,15 @@ class ConsoleInput(Input):
         return f"console-{id(self)}"
 
     def read_keys(self) -> list[KeyPress]:
-        """Return the keys since the last call."""
-        keys, self._keys[:] = list(self._keys), []
+        """Return some of the keys since the last call; calls back for the rest."""
+        keys = self._keys[:_KEYS]
+        del self._keys[:_KEYS]
+        if self._keys:
+            asyncio.get_running_loop().call_soon(self._go_on)
         return keys
+
+    def _go_on(self) -> None:
+        self._ready()
 
     def flush_keys(self) -> list[KeyPress]:
         """Return what a lone ESC was."""
@@ -126,7 +139,7 @@ class ConsoleInput(Input):
     @property
     def closed(self) -> bool:
         """Return whether nothing more can come."""
-        return self._closed
+        return self._closed and not self._keys
 
     def raw_mode(self) -> AbstractContextManager[None]:
         """Do nothing: the client's terminal is raw already."""

@@ -101,7 +101,9 @@ def fill(root: Noun) -> None:
         if not as_json:
             for row in rows:
                 row.update(id=str(row["id"])[:12], good="good" if row["good"] else "ALTERED")
-        await door.listing(["id", "good", "lines", "seals", "line", "finding"], rows, as_json_list=as_json, empty="There is no recording to check.")
+        await door.listing(
+            ["id", "good", "lines", "seals", "line", "finding"], rows, as_json_list=as_json, empty="There is no recording to check."
+        )
         if bad:
             door.warn(f"{bad} of {len(rows)} recordings are not as they were sealed.")
         return Corrupt.exit_code if bad else 0

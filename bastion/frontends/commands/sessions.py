@@ -13,6 +13,7 @@ from bastion.core.errors import Invalid
 from bastion.frontends.commands.desk import Participant, SessionView, visible_session
 from bastion.frontends.commands.output import Row, amount, rfc3339, span
 from bastion.frontends.commands.verbs import ENDPOINT, SELF, SESSION, USER, Noun, json_option, yes_option
+from bastion.frontends.commands.window_list import in_windows
 from bastion.services.ports import SessionFilter, SessionRecord
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def fill(root: Noun) -> None:
     @click.option("--endpoint", type=ENDPOINT, default="", metavar="NAME", help="Only sessions on NAME.")
     @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
     @json_option
-    async def sessions(door: Door, past: bool, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001, PLR0913, PLR0917
+    async def sessions(door: Door, past: bool, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001
         """List live sessions that you may know of: your own, joined ones, and what policy shows you."""
         if past:
             await _past(door, SessionFilter(user=user, endpoint=endpoint, live=False, limit=limit), as_json=as_json)
@@ -126,13 +127,15 @@ def fill(root: Noun) -> None:
     )
     async def join(door: Door, session: str, role: str) -> int:
         """Look on in a running session, or take part in it; Ctrl-] d leaves."""
-        return await door.desk.connect.join(door.handover(), session, role)
+        return await in_windows(door, lambda console: door.desk.connect.join(console, session, role), f"session {session}", fresh=False)
 
     @root.verb("attach", action="connect", asks="service", examples=["attach", "attach 4f2a"])
     @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
     async def attach(door: Door, session: str) -> int:
         """Go back to a session that you left detached, with its exact screen."""
-        return await door.desk.connect.attach(door.handover(), session)
+        for one in await door.desk.sessions.take_farewells(door.identity.user_id):
+            door.warn(f"Ended while you were away: {one.endpoint} ({one.session_id[:12]}): {one.text}")
+        return await in_windows(door, lambda console: door.desk.connect.attach(console, session), f"session {session}".strip())
 
     @root.verb(
         "kill", action="end", asks="service", examples=["kill 4f2a --reason 'wrong machine'", "kill 4f2a --reason maintenance --yes"]

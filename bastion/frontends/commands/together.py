@@ -40,13 +40,15 @@ def fill(root: Noun) -> None:
     )
     @click.argument("session", type=SESSION, metavar="ID")
     @click.argument("user", type=USER, required=False, default="", metavar="[USER]")
-    @click.option("--as", "role", type=click.Choice(["viewer", "controller"]), default="viewer", show_default=True, help="What to be there.")
+    @click.option(
+        "--as", "role", type=click.Choice(["viewer", "controller"]), default="viewer", show_default=True, help="What to be there."
+    )
     @click.option("--for", "span", default="30m", show_default=True, metavar="TIME", help="How long the invitation holds.")
     @click.option("--withdraw", is_flag=True, help="Take the invitation back; who came by it goes.")
     @click.option("--guest", default="", metavar="NAME", help="Somebody without an account: makes a code that works once.")
     @click.option("--company", default="", metavar="TEXT", help="Whom the guest works for.")
     @click.option("--purpose", default="", metavar="TEXT", help="What the guest comes for.")
-    async def invite(  # noqa: PLR0913, PLR0917
+    async def invite(
         door: Door,
         session: str,
         user: str,
@@ -69,7 +71,9 @@ def fill(root: Noun) -> None:
         if guest:
             code = await desk.guests.issue(door.identity, session, guest, company, purpose, role, seconds)
             door.say(f"guest-{code}")
-            door.warn(f"That is the name to log in with, once, in the next {show_duration(seconds)}, with any key: ssh guest-...@this-bastion")
+            door.warn(
+                f"That is the name to log in with, once, in the next {show_duration(seconds)}, with any key: ssh guest-...@this-bastion"
+            )
             return
         await desk.invitations.invite(door.identity, session, user, role, seconds)
         door.warn(f"{user} is invited as {role} for {show_duration(seconds)}.")

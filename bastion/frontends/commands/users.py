@@ -53,7 +53,7 @@ async def public_keys(door: Door, given: tuple[str, ...]) -> list[str]:
     return lines
 
 
-def fill(root: Noun) -> None:  # noqa: C901, PLR0915
+def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
     user = Noun("user", help="Accounts: who may log in at all, with which keys and roles.")
     root.add_command(user)

@@ -28,7 +28,7 @@ _ECHOED: Final = 80  # longest piece of a wrong word that is shown back
 Callback = Callable[..., Awaitable[int | None]]
 
 
-class Shown(Exception):  # noqa: N818 - not an error: --help was asked for
+class Shown(Exception):
     """A text was asked for instead of a command."""
 
     def __init__(self, text: str) -> None:
@@ -66,7 +66,7 @@ class Verb(click.Command):
     decision needs the endpoint or the session (connect, join, kill); nothing happens before it.
     """
 
-    def __init__(self, name: str, *, action: str, asks: str, work: Callback, examples: Sequence[str] = (), **more: Any) -> None:  # noqa: ANN401
+    def __init__(self, name: str, *, action: str, asks: str, work: Callback, examples: Sequence[str] = (), **more: Any) -> None:
         super().__init__(name, add_help_option=False, **more)
         self.action = action
         self.asks = asks
@@ -90,7 +90,7 @@ class Verb(click.Command):
 class Noun(click.Group):
     """A group of verbs."""
 
-    def __init__(self, name: str, **more: Any) -> None:  # noqa: ANN401
+    def __init__(self, name: str, **more: Any) -> None:
         super().__init__(name, add_help_option=False, **more)
         self.params.append(help_flag())
 

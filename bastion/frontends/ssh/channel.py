@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from bastion.core.identity import Identity
 from bastion.core.values import Target
@@ -14,18 +15,20 @@ from bastion.wire.sessions import ServerSession
 
 Run = Callable[[SshConsole, bytes | None], Awaitable[int]]
 Refused = Callable[[Identity, str, str], None]
+DENIED: Final = 77
 
 
 class Channel(ServerSession):
     """One channel of a logged-in person. `line`: what runs where they name no command (a guest's only one)."""
 
-    def __init__(self, identity: Identity, target: Target, run: Run, refused: Refused, line: bytes | None = None) -> None:  # noqa: PLR0913, PLR0917
+    def __init__(self, identity: Identity, target: Target, run: Run, refused: Refused, line: bytes | None = None) -> None:
         self._line = line
         self._identity = identity
         self._target = target
         self._run = run
         self._refused = refused
         self._command: bytes | None = None
+        self._refusal = b""
         self._console: SshConsole | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -40,9 +43,10 @@ class Channel(ServerSession):
         return True
 
     def subsystem(self, name: str) -> bool:
-        """No subsystem is offered by the bastion itself."""
+        """No subsystem is offered by the bastion itself. Granted only to say so: clients drop what comes with a plain refusal."""
         self._refused(self._identity, "channel.subsystem", f"subsystem {name[:64]}")
-        return False
+        self._refusal = b"bastion: No subsystems (sftp, netconf) are offered here. Use: ssh bastion connect NAME\r\n"
+        return True
 
     def _addressed(self, command: bytes | None) -> bytes | None:
         target = self._target
@@ -54,9 +58,12 @@ class Channel(ServerSession):
 
     def started(self) -> None:
         """The request was granted: go."""
+        if self._refusal:
+            self.write_stderr(self._refusal)
+            self.exit(DENIED)
+            return
         environment = {
-            key.decode("ascii", "replace"): value.decode("utf-8", "replace")
-            for key, value in self.channel.get_environment_bytes().items()
+            key.decode("ascii", "replace"): value.decode("utf-8", "replace") for key, value in self.channel.get_environment_bytes().items()
         }
         self._console = SshConsole(self, self._identity, environment)
         self._task = spawn("channel", self._serve(self._console))

@@ -64,6 +64,11 @@ class SshConsole:
         """Remember that the far program ended by this signal."""
         self.signal = name
 
+    def window_command(self, key: str, rest: bytes) -> bool:
+        """A bare channel has no windows."""
+        del key, rest
+        return False
+
     # ------------------------------------------------------------ in
 
     async def read(self) -> bytes:

@@ -46,7 +46,7 @@ class Visitor(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Remember the connection."""
-        assert isinstance(conn, ServerConnection)
+        assert isinstance(conn, ServerConnection)  # noqa: S101 - `wire` makes no other
         self._connection = conn
 
     def connection_lost(self, exc: Exception | None) -> None:

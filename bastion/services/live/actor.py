@@ -34,6 +34,7 @@ from bastion.services.ports import (
     Clock,
     Dialer,
     EndpointChannel,
+    Farewell,
     ParticipantRecord,
     Secret,
     SessionRecord,
@@ -60,7 +61,7 @@ def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
 class SessionActor:
     """One live session (implements EndpointEvents)."""
 
-    def __init__(  # noqa: PLR0913 - what a session is made of
+    def __init__(
         self,
         world: World,
         grant: Grant,
@@ -90,6 +91,8 @@ class SessionActor:
         self._early: list[Callable[[], None]] = []
         self._stays: dict[str, ParticipantRecord] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.window_ends = grant.expires_at
+        """When the time window that allows this session closes (seconds since the epoch); kept current by revocation."""
         self.invitations: dict[str, Invitation] = {}
         """Who was asked in, by user id."""
         self.barred: set[str] = set()
@@ -98,7 +101,7 @@ class SessionActor:
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
         self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
-        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now)
+        self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now, self._ends_at)
         self._bytes_out = 0
         self._bytes_in = 0
         self._last_seat = 1
@@ -121,6 +124,7 @@ class SessionActor:
             do.Notify: self._audience.notify,
             do.Dismiss: self._dismiss,
             do.ShowHelp: self._audience.show_help,
+            do.Window: self._audience.window,
             do.ShowPeople: self._audience.show_people,
             do.Prompt: self._audience.prompt,
             do.Pan: self._audience.pan,
@@ -201,6 +205,12 @@ class SessionActor:
         invited = invitation is not None and (action == "join" or (action == "control" and invitation.role is Role.CONTROLLER))
         return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=invited)
 
+    def _ends_at(self) -> float | None:
+        """Return when this session must end at the latest, on the monotonic clock."""
+        closes = None if self.window_ends is None else self.window_ends - self._world.clock.now() + self._now()
+        ends = [one for one in (closes, self.session.ends_at) if one is not None]
+        return min(ends, default=None)
+
     def present(self, user_id: str) -> list[tuple[Participant, Identity]]:
         """Return the stays of that person here, and who they were proven to be."""
         people = [person for person in self.session.people.values() if person.user_id == user_id and person.attached]
@@ -251,6 +261,7 @@ class SessionActor:
 
     def _seat(self, key: str, console: Console) -> Seat:
         seat = Seat(key, console, self.post, self._now, self._audience.status, self._audience.panel)
+        seat.view = self.view
         self._audience.add(seat)
         return seat
 
@@ -409,7 +420,11 @@ class SessionActor:
         self._save()
         result = "ok" if effect.code in ("exit", "signal", "owner-left", "killed", "cancelled") else "failed"
         self._audit("session.ended", "system", result=result, reason=f"{effect.code}: {effect.text}" if effect.text else effect.code)
-        for key in self._audience.keys():
+        if self.session.interactive and not self.session.people[self.session.owner].attached:
+            text = effect.text or f"It ended with exit status {effect.status or 0}."
+            farewell = Farewell(self.id, self.record.user_id, self.record.endpoint, self._world.clock.now(), text)
+            self._ledger.add(lambda: self._world.sessions.save_farewell(farewell))
+        for key in self._audience.keys():  # noqa: SIM118 - it is no dict; a copy
             self._dismiss(do.Dismiss(key, effect.code, effect.text))
         self._on_finish(self)
         if not self.done.done():

@@ -17,7 +17,7 @@ from bastion.core.identity import Identity
 from bastion.core.session import effects as do
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
-from bastion.core.terminal.fullscreen import calm
+from bastion.core.terminal.fullscreen import settle
 from bastion.core.terminal.grid import Row
 from bastion.core.terminal.paint import line
 from bastion.core.terminal.style import REVERSE, style
@@ -34,6 +34,7 @@ HELP: Final = (
     "Ctrl-] and then   d  leave (yours goes on, attach brings it back)   Ctrl-]  send it",
     "  r  ask for the keyboard   g  give it   t  take it   w  who is here   i  invite",
     "  P  pause or resume   k  end for everybody   arrows  move the picture   .  follow",
+    "  c  menu: another window   n p 0-9  switch   s  list them   D  leave them all",
 )
 
 
@@ -48,6 +49,7 @@ class Audience:
         hold_back: Callable[[str], None],
         go_on: Callable[[str], None],
         now: Callable[[], float],
+        ends_at: Callable[[], float | None],
     ) -> None:
         self._session = session
         self._endpoint = endpoint
@@ -55,12 +57,16 @@ class Audience:
         self._hold_back = hold_back
         self._go_on = go_on
         self._now = now
+        self._ends_at = ends_at
         self._ticking = False
         self._seats: dict[str, Seat] = {}
 
     def add(self, seat: Seat) -> None:
         """Put a seat there; an older one of the same participant is forgotten."""
         seat.on_drained = lambda: self._go_on(seat.participant)
+        seat.on_hidden = lambda: self._hide(seat)
+        seat.on_shown = lambda: self._unhide(seat)
+        seat.on_told = lambda text: self._tell(seat, [text], NOTICE_SECONDS)
         if self._screen is not None:
             seat.on_resized = partial(self._screen.window, seat.participant)
         self._seats[seat.participant] = seat
@@ -111,11 +117,12 @@ class Audience:
             return
 
         def switch() -> None:
-            if self._session.control.holder != seat.participant or seat.out.done():
+            if self._session.control.holder != seat.participant or seat.out.done() or seat.hidden:
                 return
             screen.remove(seat.participant)
             seat.stop_pictures()
-            seat.write(calm(seat.caps) + b"\x1b[m\x1b[H\x1b[2J" + screen.keyframe())
+            if seat.caps.full_screen:
+                seat.write(settle(seat.caps) + b"\x1b[H\x1b[2J" + screen.keyframe())
             seat.raw = True
             self._draw(seat)
 
@@ -129,6 +136,8 @@ class Audience:
         self._lift(seat)
         seat.raw = False
         self._go_on(effect.participant)
+        if seat.hidden:
+            return
         seat.start_pictures()
         self._screen.add(effect.participant, seat)
 
@@ -159,6 +168,37 @@ class Audience:
                 seat.give_back(alternate=alternate, in_line=in_line)
         self._go_on(effect.participant)
         seat.dismiss(effect.code, effect.text)
+
+    # ------------------------------------------------------------ windows
+
+    def window(self, effect: do.Window) -> None:
+        """Pass a key about windows to the console it was typed at."""
+        seat = self._seats.get(effect.participant)
+        if seat is not None and not seat.console.window_command(effect.key, effect.rest):
+            self._tell(seat, ["There are no windows here: log in without a command, or with connect NAME."], NOTICE_SECONDS)
+            if effect.rest:
+                seat.typed(effect.rest)
+
+    def _hide(self, seat: Seat) -> None:
+        """Send nothing more to a seat, and leave its terminal without what the program had set on it."""
+        self._lift(seat)
+        if self._screen is not None:
+            self._screen.remove(seat.participant)
+            if seat.raw and seat.caps.full_screen:
+                seat.write(settle(seat.caps, alternate=self._screen.left_behind()[0]))
+        seat.raw = False
+        seat.stop_pictures()
+        self._go_on(seat.participant)  # nobody waits for a window that is not looked at
+
+    def _unhide(self, seat: Seat) -> None:
+        """Show the session again as it is now."""
+        session = self._session
+        if session.control.holder == seat.participant and (not session.holding or self._moderates(seat.participant)):
+            self.show_raw(do.ShowRaw(seat.participant))
+        elif session.state in (State.PENDING, State.CONNECTING):
+            seat.raw = seat.participant == session.owner
+        else:
+            self.show_rendered(do.ShowRendered(seat.participant))
 
     # ------------------------------------------------------------ words
 
@@ -272,9 +312,13 @@ class Audience:
         owner = session.people[session.owner]
         state = " PAUSED " if session.state is State.PAUSED else " "
         words = seat.words
-        text = words[0] if len(words) == 1 else (
-            f"{owner.name}@{self._endpoint}{state}{session.size} | {holder.name if holder else 'nobody'} types"
-            f" | you: {who.role.value} {seat.size} | REC{self._time_left()} | Ctrl-] d leaves, ? help"
+        text = (
+            words[0]
+            if len(words) == 1
+            else (
+                f"{owner.name}@{self._endpoint}{state}{session.size} | {holder.name if holder else 'nobody'} types"
+                f" | you: {who.role.value} {seat.size} | REC{self._time_left()} | Ctrl-] d leaves, ? help"
+            )
         )
         return line(seat.size.columns, f" {safe_text(text)}", _BAR)
 
@@ -287,7 +331,7 @@ class Audience:
 
     def _time_left(self) -> str:
         """Return how long the session may go on, by the minute; keeps it current while somebody sees it."""
-        ends = self._session.ends_at
+        ends = self._ends_at()
         if ends is None:
             return ""
         left = max(0.0, ends - self._now())

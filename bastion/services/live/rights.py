@@ -28,7 +28,13 @@ class Policies(Protocol):
     """The one decision point."""
 
     def decide(
-        self, identity: Identity, action: str, endpoint: Endpoint | None = None, *, login: str | None = None, session: SessionFacts = NO_SESSION
+        self,
+        identity: Identity,
+        action: str,
+        endpoint: Endpoint | None = None,
+        *,
+        login: str | None = None,
+        session: SessionFacts = NO_SESSION,
     ) -> Decision:
         """Return what the policy says now."""
 

@@ -27,6 +27,7 @@ from bastion.core.values import Size
 from bastion.services.tasks import spawn
 
 FRAMES: Final = 30
+SECONDS_A_VIEWER: Final = 0.0007  # a frame costs 0.1 ms a viewer, and as much at the other end: many get fewer frames
 SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the loop breathes between slices
 QUIET_SECONDS: Final = 0.5
 EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed exactly
@@ -74,6 +75,7 @@ class LiveScreen:
         self._on_current = on_current
         self._quiet: asyncio.TimerHandle | None = None
         self._pushed = 0  # bytes, since somebody last looked
+        self._flood = False
         self.exact = True
         """Whether every byte was parsed so far. Where not, only what scrolled or was redrawn since is certain."""
         self._viewers: dict[str, _Viewer] = {}
@@ -153,7 +155,7 @@ class LiveScreen:
         """Keep the picture as it is for all viewers but those whom `sees` names; None lets it go on."""
         self._held = None
         if sees is not None:
-            self.terminal.catch_up()
+            self._look()
             self._held = self.terminal.snapshot()
             self._sees_held = sees
         self.refresh()
@@ -165,8 +167,7 @@ class LiveScreen:
 
     def when_current(self, call: Callable[[], None]) -> None:
         """Call once everything queued so far is parsed; at once when little waits."""
-        if self.terminal.backlog <= SLICE_BYTES:
-            self.terminal.catch_up()
+        if self._look():
             call()
             return
         self._waiting.append(call)
@@ -175,8 +176,7 @@ class LiveScreen:
     def overlay(self, rows: list[Row], at: int) -> Overlay | None:
         """Return how to show rows of ours over a terminal that has seen all that was pushed; None amid a sequence."""
         terminal = self.terminal
-        terminal.catch_up()
-        if terminal.pending or at + len(rows) > terminal.lines:
+        if not self._look() or terminal.pending or at + len(rows) > terminal.lines:
             return None
         drawn = [overlay(terminal.screen, at + number, row, terminal.stream.last) for number, row in enumerate(rows)]
         return Overlay(b"".join(each.show for each in drawn), b"".join(each.hide for each in drawn))
@@ -187,8 +187,15 @@ class LiveScreen:
         return self.terminal.cursor[1]
 
     def keyframe(self) -> bytes:
-        """Return bytes that bring a fresh terminal of this size to the state here, unfinished sequences included."""
-        self.terminal.catch_up()
+        """Return bytes that bring a fresh terminal of this size to the state here, unfinished sequences included.
+
+        Called when the screen is current; what came since is little, or a flood of which the oldest is given up.
+        """
+        if not self._look():
+            self.exact = False
+            while self.terminal.backlog > SLICE_BYTES and self.terminal.shed(SLICE_BYTES // 2):
+                pass
+            self.terminal.catch_up()
         return self.terminal.dump() + self.terminal.pending
 
     def left_behind(self) -> tuple[bool, bool]:
@@ -196,9 +203,18 @@ class LiveScreen:
 
         As far as it was parsed, where much waits: leaving is not held up by that.
         """
-        if self.terminal.backlog <= SLICE_BYTES:
-            self.terminal.catch_up()
+        self._look()
         return self.terminal.alternate, self.terminal.cursor[0] > 0
+
+    def _look(self) -> bool:
+        """Parse what waits if it is little; False when it is more than may hold everybody up.
+
+        A megabyte of switches between the screens takes 1.5 s to parse.
+        """
+        if self.terminal.backlog > SLICE_BYTES:
+            return False
+        self.terminal.catch_up()
+        return True
 
     def close(self) -> None:
         """Stop following."""
@@ -225,7 +241,7 @@ class LiveScreen:
                 if self._viewers and not self._closed:
                     await self._frame()
                 if self._dirty.is_set():
-                    await asyncio.sleep(1 / FRAMES)
+                    await asyncio.sleep(max(1 / FRAMES, len(self._viewers) * SECONDS_A_VIEWER))
                     continue
                 if not self._viewers and not self._waiting:
                     return
@@ -237,14 +253,18 @@ class LiveScreen:
 
     async def _advance(self) -> None:
         terminal = self.terminal
-        flood, self._pushed = self._pushed > FLOOD_BYTES, 0
+        self._flood = flood = self._pushed > (FLOOD_BYTES // 8 if self._flood else FLOOD_BYTES)
+        self._pushed = 0
+        if flood and not self._viewers and not self._waiting:
+            self._dirty.set()  # nobody sees it: look again a frame later, when it may be over
+            return
         left = terminal.backlog  # what comes meanwhile waits for the next turn: more of it can be skipped then
         while left > 0 and terminal.backlog:
             start = perf_counter()
             left -= terminal.advance(SLICE_BYTES)
             pause = (perf_counter() - start) * (FLOOD_PAUSE if flood else 1)
             await asyncio.sleep(0 if self._waiting else pause)
-            if self._closed:
+            if self._closed or (self._pushed > FLOOD_BYTES and not self._viewers and not self._waiting):
                 return
         if self.exact and not terminal.backlog:
             self._on_current(self.keyframe, Size(terminal.columns, terminal.lines))

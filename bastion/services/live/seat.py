@@ -17,6 +17,7 @@ from bastion.core.terminal.grid import Row
 if TYPE_CHECKING:
     from bastion.core.values import Size
     from bastion.services.console import Console
+    from bastion.services.live.views import SessionView
 
 
 class Seat:
@@ -37,6 +38,8 @@ class Seat:
         self.caps = Caps.of(console.term, console.environment.get("COLORTERM", ""), _locale(console.environment))
         self.raw = False
         self.rendered = False
+        self.hidden = False
+        """Another window of theirs is in front: nothing is sent until it is this one's turn again."""
         self.out: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         self.endpoint_waits = False
         self.notice: list[str] = []
@@ -50,6 +53,11 @@ class Seat:
         self._status = status
         self._panel = panel
         self.on_drained: Callable[[], None] = lambda: None
+        self.on_hidden: Callable[[], None] = lambda: None
+        self.on_shown: Callable[[], None] = lambda: None
+        self.on_told: Callable[[str], None] = lambda _: None
+        self.view: Callable[[], SessionView] | None = None
+        """The session as it is listed now."""
         self.on_resized: Callable[[Size], None] = lambda _: None
 
     # ------------------------------------------------------------ from the person
@@ -80,6 +88,21 @@ class Seat:
         """They took what they were sent."""
         self._blocked_at = None
         self.on_drained()
+
+    # ------------------------------------------------------------ windows
+
+    def hide(self) -> None:
+        """Another window comes to the front: give the terminal back, blank or not, and send nothing."""
+        self.on_hidden()
+        self.hidden = True
+        self._blocked_at = None
+
+    def unhide(self) -> None:
+        """This window is in front again: take its size, and show the session exactly as it is."""
+        self.hidden = False
+        if self.console.size != self.size:
+            self.resized(self.console.size)
+        self.on_shown()
 
     # ------------------------------------------------------------ to the person
 

@@ -99,13 +99,13 @@ def test_a_bad_file_is_refused_with_its_line_by_both_parsers(
     monkeypatch.setattr(document_module, "_LOADER", getattr(yaml, loader))
     text, code, line, sentence = BAD[what]
     path = write(tmp_path, text)
-    start = time.perf_counter()
+    start = time.process_time()
     error = refused(tmp_path)
     assert error.code == code
     assert error.public.startswith(f"{path}:{line}: ")
     assert sentence in error.public
     assert error.public.isprintable()
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(("start", "name"), [(b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16 LE"), (b"\xfe\xff", "UTF-16 BE")])
@@ -213,10 +213,10 @@ def test_ten_thousand_rules_load_in_seconds(tmp_path: Path) -> None:
         rules = "".join(rule.format(number) for number in range(part * 5000, part * 5000 + 5000))
         write(tmp_path, "rules:\n" + rules, f"{part}.yaml")
     write(tmp_path, "roles: {engineer: }\n", "roles.yaml")
-    start = time.perf_counter()
+    start = time.process_time()
     policy, _ = load_policy(tmp_path)
     assert len(policy.rules) == 10_000
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 @settings(max_examples=max(1, int(300 * FUZZ)), deadline=None)

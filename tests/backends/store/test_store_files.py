@@ -71,7 +71,7 @@ async def test_connections_are_durable_and_readers_cannot_write(home):
 
 async def test_a_block_that_fails_changes_nothing(home):
     async with await open_store(home / "bastion.db") as store:
-        with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the block is what is tested
+        with pytest.raises(ZeroDivisionError):
             async with store.database.write() as connection:
                 await connection.exec_driver_sql("INSERT INTO credentials VALUES ('1', 'key', x'00', 1.0)")
                 1 / 0  # noqa: B018

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bastion.core.errors import Conflict, Missing
-from bastion.services.ports import ParticipantRecord, SessionFilter, SessionRecord
+from bastion.core.identity import User
+from bastion.services.ports import Farewell, ParticipantRecord, SessionFilter, SessionRecord
 
 ONE = SessionRecord("abc123", "u1", "alice", "web01", "root", "10.0.0.1", 100.5, node="main", bytes_out=2**40)
 TWO = replace(ONE, id="abd456", user="bob", endpoint="db01", started_at=200.0)
@@ -83,3 +84,15 @@ async def test_stays_are_listed_in_order_and_replaced_by_id(sessions):
     await sessions.save_participant(left)
     assert await sessions.participants("abc123") == [first, left]
     assert await sessions.participants("none") == []
+
+
+async def test_a_farewell_is_told_once_to_the_one_it_is_for_oldest_first(store):
+    for number in (1, 2):
+        await store.users.add(User(f"u{number}", f"user{number}"))
+    late, early = Farewell("s2", "u1", "web01", 9.0, "It was ended."), Farewell("s1", "u1", "db01", 5.0, "Too long.")
+    other = Farewell("s3", "u2", "web01", 1.0, "Gone.")
+    for one in (late, early, other):
+        await store.sessions.save_farewell(one)
+    assert await store.sessions.take_farewells("u1") == [early, late]
+    assert await store.sessions.take_farewells("u1") == []
+    assert await store.sessions.take_farewells("u2") == [other]

@@ -39,6 +39,6 @@ def test_a_glob_that_covers_another_matches_all_that_the_other_does(wide: str, n
 
 @pytest.mark.parametrize("pattern", ["*" * 100 + "a", "*a" * 60 + "b", "*?a" * 40 + "b", "a" * 30 + "*b" * 60])
 def test_hostile_globs_cost_no_more_than_their_length_times_the_texts(pattern: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert not Glob(pattern).matches("a" * 2000 + "c")
-    assert time.perf_counter() - start < 0.25  # a backtracking matcher takes longer than the universe has
+    assert time.process_time() - start < 0.25  # a backtracking matcher takes longer than the universe has

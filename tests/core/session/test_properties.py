@@ -24,12 +24,12 @@ SCALE = int(os.environ.get("BASTION_FUZZ", "1"))
 class SessionMachine(RuleBasedStateMachine):
     """Feeds events and watches the effects."""
 
-    @initialize(interactive=st.booleans(), rights=RIGHTS)
-    def begin(self, interactive: bool, rights: frozenset[str]) -> None:
+    @initialize(interactive=st.booleans(), rights=RIGHTS, handover=st.booleans(), keep=st.booleans())
+    def begin(self, interactive: bool, rights: frozenset[str], handover: bool, keep: bool) -> None:
         self.at = 0.0
         self.session = Session(
             Participant("p1", "u1", "alice", Role.CONTROLLER, "x", 0.0, Size(80, 24), rights | {"control"}),
-            Terms(max_participants=3),
+            Terms(max_participants=3, handover=handover, record_input=keep),
             interactive=interactive,
         )
         self.finished = 0
@@ -55,9 +55,10 @@ class SessionMachine(RuleBasedStateMachine):
                 assert type(before) is do.RecordOutput
                 assert before.data == effect.data, "shown before it was recorded"
                 assert self.session.people[effect.participant].attached
+                assert not self.session.holding or "moderate" in self.session.people[effect.participant].rights, "held output was shown"
         return effects
 
-    @rule(key=KEYS, data=st.binary(min_size=1, max_size=6) | st.sampled_from([b"\x1dd", b"\x1dr", b"\x1dg", b"\x1dt", b"\x1dP", b"\x1d", b"\x03", b"\x1dw"]))
+    @rule(key=KEYS, data=st.binary(min_size=1, max_size=6) | st.sampled_from([b"\x1dd", b"\x1dr", b"\x1dg", b"\x1dt", b"\x1dP", b"\x1d", b"\x03", b"\x1dw", b"\x1di", b"bob\r", b"\x1d\x1b[A", b"\x1d."]))
     def types(self, key: str, data: bytes) -> None:
         self.at += 1
         was_paused = self.session.state is State.PAUSED
@@ -97,9 +98,27 @@ class SessionMachine(RuleBasedStateMachine):
         if key != self.session.control.holder:
             assert not any(type(effect) is do.ResizeEndpoint for effect in effects), "a viewer changed the endpoint's size"
 
-    @rule()
-    def paused(self) -> None:
-        self.send(e.PauseRequested(self.at, "sup", ""))
+    @rule(hold=st.booleans())
+    def paused(self, hold: bool) -> None:
+        self.send(e.PauseRequested(self.at, "sup", "", hold))
+
+    @rule(key=KEYS)
+    def put_out(self, key: str) -> None:
+        effects = self.send(e.PutOut(self.at, key, "alice", "session.kicked", "out"))
+        if key != "p1" and self.session.state in (State.RUNNING, State.PAUSED):
+            assert key not in self.session.people
+        if key == "p1":
+            assert effects == []
+
+    @rule(key=KEYS, rights=RIGHTS, role=st.sampled_from(list(Role)))
+    def asked_again(self, key: str, rights: frozenset[str], role: Role) -> None:
+        self.send(e.Reassessed(self.at, key, role, rights))
+        if self.session.state in (State.RUNNING, State.PAUSED) and self.session.control.holder == key != "p1":
+            assert rights & {"control", "moderate"}, "holds the keyboard without the right"
+
+    @rule(to=st.sampled_from([(), ("p1",), ("p9",)]))
+    def told(self, to: tuple[str, ...]) -> None:
+        self.send(e.Told(self.at, "hello", to))
 
     @rule()
     def resumed(self) -> None:

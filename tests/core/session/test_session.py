@@ -258,6 +258,23 @@ def test_ctrl_c_while_connecting_cancels() -> None:
     assert session.handle(e.InputReceived(0.1, "p1", b"\x03")) == [do.CloseEndpoint(), do.Finish("cancelled", "Cancelled.", None, None)]
 
 
+@pytest.mark.parametrize("key", list("cnpsD0123456789"))
+def test_a_key_about_windows_takes_along_what_was_typed_after_it(key: str) -> None:
+    session = running()
+    effects = session.handle(e.InputReceived(3.0, "p1", b"before\x1d" + key.encode() + b"ls\r\x1d\x1d\x1d?\x1d\x1b[A\x1d"))
+    assert effects[0] == do.ToEndpoint(b"before")
+    assert effects[1:] == [do.Window("p1", key, b"ls\r\x1d\x1d\x1d?\x1d\x1b[A\x1d")]
+    assert session.handle(e.InputReceived(4.0, "p1", b"d")) == [do.ToEndpoint(b"d")], "the chord at the end went along"
+
+
+def test_keys_about_windows_work_for_who_looks_on_and_while_it_is_paused() -> None:
+    session = running()
+    joined(session, "p2", "bob")
+    assert session.handle(e.InputReceived(3.0, "p2", b"\x1d2")) == [do.Window("p2", "2", b"")]
+    session.handle(e.PauseRequested(4.0, "sup", ""))
+    assert session.handle(e.InputReceived(5.0, "p1", b"\x1dnx")) == [do.Window("p1", "n", b"x")]
+
+
 def test_who_types_more_than_a_quarter_megabyte_while_connecting_is_held_until_the_endpoint_opens() -> None:
     session = Session(person("p1", "alice", Role.CONTROLLER), Terms(), interactive=False)
     session.handle(e.Started(0.0))

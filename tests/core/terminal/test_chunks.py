@@ -36,6 +36,28 @@ def test_the_last_column_without_wrapping_is_the_same_in_one_chunk_or_two() -> N
     assert differing(whole, cut) == []
 
 
+def test_a_character_whose_mark_comes_in_the_next_chunk_is_repeated_all_the_same() -> None:
+    whole, cut = Terminal(9, 1), Terminal(9, 1)
+    whole.feed("e\u0301\x1b[2b".encode())
+    cut.feed(b"e")
+    cut.feed("\u0301".encode())
+    again = Terminal(9, 1)
+    again.feed(cut.dump() + cut.pending)
+    for terminal in (cut, again):
+        terminal.feed(b"\x1b[2b")
+        assert "".join(terminal.snapshot().rows[0].chars).strip() == "e\u0301ee"
+        assert differing(whole, terminal) == []
+
+
+def test_nothing_is_repeated_after_a_string_that_came_in_two_chunks() -> None:
+    for between in (b"\x1b^", b"\x1b[" + b"1" * 600 + b"m"):
+        terminal = Terminal(9, 1)
+        terminal.feed(b"e" + between[:-1])
+        for byte in between[-1:] + b"\x1b[2b":
+            terminal.feed(bytes([byte]))
+        assert "".join(terminal.snapshot().rows[0].chars).strip() == "e"
+
+
 def test_a_real_stream_byte_by_byte_shows_the_same() -> None:
     for name in ("vim-edit-80x24", "mc-80x24", "unicode-cat-80x24", "tmux-inside-80x24"):
         recorded = judge.stream(name)

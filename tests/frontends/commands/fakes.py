@@ -395,6 +395,12 @@ class FakeInvitations:
 class FakeSessions:
     def __init__(self):
         self.records = []
+        self.farewells = []
+
+    async def take_farewells(self, user_id):
+        told = [one for one in self.farewells if one.user_id == user_id]
+        self.farewells = [one for one in self.farewells if one.user_id != user_id]
+        return told
 
     async def find(self, wanted):
         return [r for r in self.records if wanted.user in ("", r.user) and wanted.endpoint in ("", r.endpoint)][: wanted.limit]
@@ -458,7 +464,7 @@ class World:
         def new_id():
             return f"id{next(numbers)}"
 
-        self.people = People(self.users, self.auditor, clock, new_id, lambda: {"admin", "engineer", "auditor"})
+        self.people = People(self.users, self.auditor, clock, new_id, lambda: {"admin", "engineer", "supervisor", "auditor"})
         self.inventory = Inventory(
             self.endpoints, self.credentials, self.vault, self.dialer, FakePrivateKeys(), self.auditor, clock, new_id
         )

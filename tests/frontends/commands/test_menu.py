@@ -102,7 +102,7 @@ async def test_sessions_to_join_and_to_resume_stand_in_the_menu(world):
         console.type("4f2a\r")
         await console.shows("4f2a11112222: ended")
         console.type("99aa\r")
-        await console.shows("99aa: detached")
+        await console.shows("99aa: ended")
         console.type("\x03")
     assert world.connect.calls == [("join", "4f2a11112222", "viewer"), ("attach", "99aa")]
 
