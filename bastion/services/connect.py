@@ -114,7 +114,9 @@ class Connect:
         if len(self._live.of_user(identity.user_id)) + self._opening.count(identity.user_id) >= self._limits.per_user:
             raise Conflict("session.too_many", f"You have {self._limits.per_user} sessions open, which is the limit. End one first.")
         if len(self._live.actors()) + len(self._opening) >= self._limits.per_node:
-            raise Unavailable("session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later.")
+            raise Unavailable(
+                "session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later."
+            )
 
     async def _open(self, console: Console, grant: Grant, command: bytes | None) -> SessionActor:
         interactive = bool(console.term)
