@@ -1,4 +1,4 @@
-"""Opening sessions: what counts for the limits, and what is left behind when something fails meanwhile."""
+"""Opening sessions: what counts for the limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bastion.core.access.decision import Terms, Verdict
+from bastion.core.access.decision import Decision, Verdict
 from bastion.core.access.endpoint import Login
 from bastion.core.errors import Conflict, Unavailable
 from bastion.services.connect import Connect, Limits
@@ -23,13 +23,12 @@ class House:
         self.go = asyncio.Event()
         self.asked = 0
         self.live = Live()
-        self.preference: Exception | None = None
         auditor = SimpleNamespace(healthy=True, record=lambda _: None)
         endpoint = SimpleNamespace(name="web01", kind="ssh", logins=(), login=lambda _: Login("root", "none"))
-        policies = SimpleNamespace(decide=lambda *_, **__: SimpleNamespace(verdict=Verdict.ALLOW, rule="r", terms=Terms(), allowed=True))
+        policies = SimpleNamespace(decide=lambda *_, **__: Decision(Verdict.ALLOW, "r", ""))
         world: Any = SimpleNamespace(clock=RealClock(), auditor=auditor)
         self.connect = Connect(
-            world, policies, SimpleNamespace(get=self._answer(endpoint)), None, None, SimpleNamespace(used=self._used),  # type: ignore[arg-type]
+            world, policies, SimpleNamespace(get=self._answer(endpoint)), None, None, None,  # type: ignore[arg-type]
             SimpleNamespace(open=self._record), self.live, lambda: "s1", Limits(per_user=2, per_node=50), "local",  # type: ignore[arg-type]
         )
 
@@ -38,10 +37,6 @@ class House:
             return value
 
         return get
-
-    async def _used(self, *_: object) -> None:
-        if self.preference is not None:
-            raise self.preference
 
     async def _record(self, *_: object) -> None:
         self.asked += 1
@@ -61,12 +56,3 @@ async def test_sessions_that_are_still_being_opened_count_for_the_limit() -> Non
         assert [type(error) for error in await asyncio.gather(*first, return_exceptions=True)] == [Unavailable, Unavailable]
         with pytest.raises(Unavailable, match="no disk"):  # those that failed count no more
             await house.connect.connect(Desk(), "web01")
-
-
-async def test_a_connect_that_fails_before_its_session_starts_leaves_no_session_behind() -> None:
-    house = House()
-    house.go.set()
-    house.preference = Unavailable("store.full", "the database cannot be written")
-    with pytest.raises(Unavailable, match="the database cannot be written"):
-        await house.connect.connect(Desk(), "web01")
-    assert (house.live.actors(), house.asked) == ([], 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bastion.core.menu.layout import layout
+from bastion.core.menu.model import QUERY_LIMIT
 
 if TYPE_CHECKING:
     from bastion.core.keys import Key
@@ -99,5 +100,5 @@ def _typed(menu: Menu, text: str) -> Menu:
     """Add to the filter what can stand in one line; a paste counts up to its first line's end."""
     lines = text.splitlines()
     shown = "".join(c for c in (lines[0] if lines else "") if c.isprintable())
-    query = (menu.query + shown).lstrip()
+    query = (menu.query + shown).lstrip()[:QUERY_LIMIT]
     return menu if query == menu.query else menu.filtered(query)

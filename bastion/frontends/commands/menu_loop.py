@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 REFRESH_SECONDS: Final = 2.0
 """How often "who is on it now" is looked up."""
 
+_KEYS_A_TURN: Final = 256
 _ESCAPE_SECONDS: Final = 0.05  # an ESC alone is the key after this; sequences come in one piece
 _ID: Final = 12
 _TOLD: Final = 2  # sessions that ended meanwhile, as many as the message's lines hold
@@ -261,7 +262,9 @@ async def _turn(  # noqa: PLR0912 - one turn of everything that can happen
                 keys += decoder.feed(part.data)
             elif part.key in WINDOW_KEYS:
                 return _WindowKey(part.key, chord.unread(parts[number:]))
-        for key in keys:
+        for number, key in enumerate(keys, 1):
+            if number % _KEYS_A_TURN == 0:
+                await asyncio.sleep(0)  # a big paste is nobody else's wait
             match update(menu, key):
                 case Chosen(item):
                     return item

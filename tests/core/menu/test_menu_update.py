@@ -218,3 +218,8 @@ def test_hostile_names_are_shown_escaped_and_bounded(name: str) -> None:
     assert not any(c < " " or "\x7f" <= c <= "\x9f" or c in "\u202e\u200b" for c in text)
     assert menu.current is not None
     assert menu.current.name == name
+
+
+def test_what_is_typed_into_a_full_filter_costs_no_search() -> None:
+    full = Menu.of(FEW).filtered("a" * QUERY_LIMIT)
+    assert update(full, Key("text", "a")) is full
