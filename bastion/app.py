@@ -233,13 +233,18 @@ class Host:
         """Make home, keys, database and accounts where they are missing."""
         keys = Keys()
         make_home(settings.home, as_toml(), keys, shipped_policies(), report)
-        async with open_house(settings) as house:
-            setup = Setup(settings.home, house.desk.people, house.desk.inventory, keys)
-            await setup.operator(report)
-            if admin is not None:
-                await setup.admin(admin[0], admin[1], report)
-            if demo is not None:
-                await setup.demo(demo, report)
+        try:
+            async with open_house(settings) as house:
+                setup = Setup(settings.home, house.desk.people, house.desk.inventory, keys)
+                await setup.operator(report)
+                if admin is not None:
+                    await setup.admin(admin[0], admin[1], report)
+                if demo is not None:
+                    await setup.demo(demo, report)
+        except Unavailable as error:
+            if error.code != "home.busy" or admin is not None or demo is not None:
+                raise
+            report.say(f"A bastion serves {settings.home} already, so nothing is missing there.")
 
     async def migrate(self, settings: Settings) -> str:
         """Bring the database to this version."""

@@ -108,3 +108,10 @@ def test_a_shell_on_a_terminal_gets_the_endpoints_bytes_and_nothing_before_them(
     assert b"begin\r\n" in done.stdout
     recorded = [text_of(bastion.ssh("aud", f"cast {row['id']}").stdout) for row in bastion.json("aud", "recordings", "--limit", "3")]
     assert done.stdout.decode() in recorded
+
+
+def test_init_on_a_home_that_is_being_served_changes_nothing_and_says_so(bastion: Bastion) -> None:
+    before = (bastion.home / "bastion.toml").read_bytes()
+    done = bastion.program("init")
+    assert b"so nothing is missing there" in done.stdout
+    assert (bastion.home / "bastion.toml").read_bytes() == before
