@@ -201,3 +201,23 @@ def _read(channel: paramiko.Channel) -> bytes:
         return channel.recv(1 << 20)
     except OSError:
         return b""
+
+
+def test_a_flood_that_its_owner_left_behind_is_slowed_and_goes_on_when_they_are_back(own_bastion: Bastion) -> None:
+    owner = subprocess.Popen(
+        own_bastion.ssh_argv("alice", "connect web01 -- yes left-behind-flood", options=("-tt",)), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert owner.stdout is not None
+    assert owner.stdin is not None
+    assert owner.stdout.read(1000)
+    owner.kill()
+    owner.wait()
+    owner.stdin.close()
+    owner.stdout.close()
+    until(lambda: any(row["detached"] for row in own_bastion.json("sup", "sessions")), "it is detached")
+    row = own_bastion.json("sup", "sessions")[0]
+    before, since = row["bytes_out"], time.monotonic()
+    until(lambda: own_bastion.json("sup", "sessions")[0]["bytes_out"] > before + 500_000, "it goes on, slowly")
+    rate = (own_bastion.json("sup", "sessions")[0]["bytes_out"] - before) / (time.monotonic() - since)
+    assert rate < 3_000_000, rate
+    assert own_bastion.ssh("sup", f"kill {row['id']} --reason enough --yes").returncode == 0

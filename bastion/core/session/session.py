@@ -130,6 +130,11 @@ class Session(Keyboard):
             effects.append(do.EndInput())
         return effects
 
+    @property
+    def lonely(self) -> bool:
+        """Return whether nobody is here: the owner is away and nobody looks on."""
+        return self.control.lease is None and not any(person.attached for person in self.people.values())
+
     def dialled(self) -> None:
         """Remember which size the endpoint was asked for (a resize while dialling is sent after)."""
         self._dialled_size = self.size

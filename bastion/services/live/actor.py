@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from bastion.core.access.decision import Grant, SessionFacts
 from bastion.core.audit.event import AuditEvent
@@ -42,6 +43,9 @@ from bastion.services.ports import (
 )
 from bastion.services.recorder import Recording
 from bastion.services.tasks import spawn
+
+LONELY_BYTES_A_SECOND: Final = 1_000_000
+"""How fast a session that nobody sees may write: a flood left behind fills no disk overnight, and its program lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,9 @@ class SessionActor:
             return
         self._bytes_out += len(data)
         self.post(e.OutputReceived(self._now(), data, stderr))
+        if self.session.lonely:
+            self._hold_back("lonely")
+            asyncio.get_running_loop().call_later(len(data) / LONELY_BYTES_A_SECOND, self._go_on, "lonely")
 
     def closed(self, status: int | None, signal: str | None, error: str) -> None:
         """The far side ended."""
