@@ -51,8 +51,8 @@ OUTPUTS: dict[str, bytes] = {
 # What a viewer's terminal may be sent: text, moves, erasures, colours, the alternate screen, cursor and its looks. No query, no string
 # but a title or a link that is http(s), nothing else.
 _TEXT = rb"[\x20-\x7e\r\n\x08]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
-_CSI = rb"\x1b\[[0-9;:]*[ABCDEFGHJKLMPSTXdfmr@]|\x1b\[\?[0-9;]+[hl]|\x1b\[[0-6]? q|\x1b\[!p|\x1b\[[su]|\x1b\[[0-9;]*[gbhl]|\x1b\[2[23];2t"
-_SHORT = rb"\x1b[78=>cMDE]|\x1b[()][0B]|\x0f"
+_CSI = rb"\x1b\[[0-9;:]*[ABCDEFGHJKLMPSTXdfmr@]|\x1b\[\?[0-9;]+[hl]|\x1b\[[0-6]? q|\x1b\[!p|\x1b\[[su]|\x1b\[[0-9;]*[gbhl]|\x1b\[2[23];2t|\x1b\[>4m|\x1b\[=0u"
+_SHORT = rb"\x1b[78=>cMDE]|\x1b[()][0B]|\x0f|\x18"  # CAN: an unfinished sequence is cancelled
 _STRING = rb"\x1b\]8;[^;\x1b\x07]*;(https?://[\x21-\x7e]*)?(\x1b\\|\x07)|\x1b\]2;(?:" + _TEXT.replace(rb"\r\n\x08", b"") + rb")*\x1b\\"
 ALLOWED = re.compile(rb"(?:" + _TEXT + rb"|" + _CSI + rb"|" + _SHORT + rb"|" + _STRING + rb")*+")
 PRIVATE = re.compile(rb"\x1b\[\?([0-9;]+)h")

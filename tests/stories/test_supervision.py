@@ -118,7 +118,7 @@ def test_the_menu_says_that_a_session_left_there_goes_on(bastion: Bastion) -> No
         window.wait("~")
         window.type("C-]")
         window.text("d")
-        window.wait("web01: Detached.")
+        window.wait("web01: detached.")
         window.wait("resume your session on web01")
         window.text("resume")
         window.type("Enter")
