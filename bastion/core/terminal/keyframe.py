@@ -237,6 +237,8 @@ def _drawable_again(screen: Moded, last: str) -> str:
     line, x = screen.rows[screen.y], screen.x
     if not (last and screen.plain and 0 < x < screen.columns and x <= len(line.chars) and line.styles[x - 1] is screen.pen):
         return ""
+    if line.chars[x : x + 1] == [""]:
+        return ""  # the cursor stands on the right half of a wide character: writing that again would move it on
     cell = line.chars[x - 1]
     return cell if cell[:1] == last else ""
 

@@ -104,6 +104,7 @@ def _back(screen: Moded, pen: Style, last: str) -> list[str]:
     if screen.private(DECTCEM):
         parts.append("\x1b[?25h")
     before = screen.rows[y]
-    if last and 0 < screen.x < screen.columns and before.chars[x - 1 : x] == [last] and before.styles[x - 1] is screen.pen and screen.plain:
+    beside = before.chars[x - 1 : x] == [last] and before.chars[x : x + 1] != [""]  # a wide one, written again, would move the cursor
+    if last and 0 < screen.x < screen.columns and beside and before.styles[x - 1] is screen.pen and screen.plain:
         parts.append(f"\b{last}")  # so that a REP that follows repeats what the program wrote, not us
     return parts

@@ -35,3 +35,14 @@ def test_an_overlay_that_was_hidden_leaves_no_trace_in_any_state(before: list[by
         terminal.feed(b"".join(after))
     assert real.snapshot() == plain.snapshot()
     assert real.modes == plain.modes
+
+
+def test_neither_keyframe_nor_overlay_moves_a_cursor_that_stands_inside_a_wide_character() -> None:
+    real = Terminal(20, 8)
+    real.feed("\U0001f600\b".encode())
+    again = Terminal(20, 8)
+    again.feed(real.dump())
+    assert again.snapshot() == real.snapshot()
+    drawn = overlay(real.screen, 3, line(20, " bob ", style(flags=REVERSE)), real.stream.last)
+    again.feed(drawn.show + drawn.hide)
+    assert again.snapshot() == real.snapshot()
