@@ -116,7 +116,8 @@ async def test_49_window_changes_below_the_limit_do_not_stop_the_loop_with_a_vie
         attacker.exec(channel, b"connect web01 -- seq 1 30000; sleep 20")
         await attacker.until(MSG_CHANNEL_SUCCESS, 2)
         async with await arena.client("sup") as looker:
-            (session,) = [one for one in json.loads(await arena.says("sup", "sessions --json")) if one["owner"] == "alice"]
+            live = json.loads(await arena.says("sup", "sessions --json"))  # an earlier attack's may still be there, detached
+            session = max((one for one in live if one["owner"] == "alice" and not one["detached"]), key=lambda one: one["started_at"])
             viewer = await looker.create_process(f"join {session['id']}", term_type="xterm", term_size=(80, 24), encoding=None)
             await viewer.stdout.read(100)
             for n in range(900):
