@@ -247,6 +247,9 @@ class Auditing(Protocol):
     def record(self, event: AuditEvent) -> None:
         """Write a fact down; never blocks the loop."""
 
+    async def flush(self) -> None:
+        """Return when all that was recorded before can be read in the store; `Unavailable` when it cannot be written."""
+
 
 class AuditStore(Protocol):
     """This node's chain of audited facts. Rows can be added, never changed (triggers refuse)."""

@@ -5,11 +5,12 @@ Never changes a fact; the chain is kept elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
 
-from bastion.core.errors import Corrupt
+from bastion.core.errors import Corrupt, Unavailable
 from bastion.frontends.commands.output import Row, as_json_line, rfc3339
 from bastion.frontends.commands.verbs import SESSION, USER, Noun, json_option
 
@@ -39,6 +40,12 @@ def entry_row(entry: AuditEntry) -> Row:
     }
 
 
+async def caught_up(door: Door) -> None:
+    """Return when what happened before this command can be read; what is stored can be read also when writing fails."""
+    with contextlib.suppress(Unavailable):
+        await door.desk.auditor.flush()
+
+
 def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
     audit = Noun("audit", help="The audit log: every login, refusal, session and change.")
@@ -52,6 +59,7 @@ def fill(root: Noun) -> None:
     @json_option
     async def tail(door: Door, count: int, code: str, actor: str, session: str, as_json: bool) -> None:  # noqa: FBT001
         """Show the newest facts, oldest of them first."""
+        await caught_up(door)
         entries = await door.desk.audit.last(count, code=code, actor=actor, session=session)
         rows = [entry_row(entry) for entry in entries]
         if not as_json:
@@ -64,6 +72,7 @@ def fill(root: Noun) -> None:
     @json_option
     async def verify(door: Door, as_json: bool) -> None:  # noqa: FBT001
         """Check the whole chain; exit code 65 when a fact was changed or is gone."""
+        await caught_up(door)
         checked, wrong = await door.desk.audit.verify()
         if as_json:
             door.say(as_json_line({"name": "audit", "entries": checked, "intact": not wrong, "problem": wrong or None}))
@@ -76,5 +85,6 @@ def fill(root: Noun) -> None:
     @click.option("--since", type=click.IntRange(0), default=0, show_default=True, metavar="ID", help="Only facts after this one.")
     async def export(door: Door, since: int) -> None:
         """Write facts to standard output, one JSON object a line, with the hashes that chain them."""
+        await caught_up(door)
         async for entry in door.desk.audit.entries(since):
             await door.send((as_json_line(entry_row(entry)) + "\n").encode())

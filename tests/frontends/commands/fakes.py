@@ -150,6 +150,9 @@ class FakeAuditor:
     def record(self, event):
         self.events.append(event)
 
+    async def flush(self):
+        pass
+
     @property
     def codes(self):
         return [event.code for event in self.events]

@@ -45,6 +45,9 @@ class Auditor:
     def record(self, event):
         self.events.append(event)
 
+    async def flush(self):
+        pass
+
     def last(self, code):
         return [event for event in self.events if event.code == code][-1]
 
