@@ -57,6 +57,14 @@ class Keyboard:
         """Return the ids of those attached, without `but`. An empty tuple would mean all, so nobody is `("",)`."""
         return tuple(person.id for person in self.people.values() if person.attached and person.id != but) or ("",)
 
+    def typists(self) -> tuple[str, ...]:
+        """Return the ids of those whose keys are the endpoint's now, who has the keyboard first."""
+        holder = self.control.holder
+        found = [holder] if holder is not None else []
+        if self.control.shared:
+            found += [one.id for one in self.people.values() if one.id != holder and one.attached and self.control.types(one)]
+        return tuple(found)
+
     # ------------------------------------------------------------ the keyboard
 
     def _control_requested(self, event: e.ControlRequested) -> list[Effect]:

@@ -81,10 +81,12 @@ class Stays(Keyboard):
         who = replace(event.participant, id=old.id, attached=True)
         self.people[old.id] = who
         self._readers[old.id] = ChordReader(self._chord)
+        how = f"moved from {old.source} to {who.source}" if old.attached else "is back"
         effects: list[Effect] = [
             do.SetTimer("detached", None),
-            do.Mark(f"{who.name} is back", "join", who.name),
-            do.Note("session.attached", who.name),
+            do.Mark(f"{who.name} {how}", "join", who.name),
+            do.Note("session.attached", who.name, "", "ok", how if old.attached else ""),
+            do.Notify(self._others(who.id), f"{who.name} {how}."),
         ]
         if self.control.holder in (None, old.id):
             self.control.move(old.id, event.at)
