@@ -55,7 +55,7 @@ class Floor:
     def typed(self, at: float, who: str, data: bytes) -> list[Turn]:
         """Take what somebody typed; return what goes on now, in order."""
         found = self.due(at)
-        if self._holder not in ("", who):
+        if self._holder not in ("", who) or any(turn.who == who for turn in self._held):
             self._held.append(Turn(who, data))
             self._sizes[who] = self._sizes.get(who, 0) + len(data)
             return found
@@ -67,13 +67,18 @@ class Floor:
             self._pasting.discard(self._holder)
             self._holder = ""
         found: list[Turn] = []
-        waiting, self._held = self._held, []
-        for turn in waiting:
-            if self._holder in ("", turn.who):
-                self._sizes[turn.who] -= len(turn.data)
-                found.append(self._take(at, *turn))
-            else:
-                self._held.append(turn)
+        at_first = len(self._held) + 1
+        while self._held and len(self._held) < at_first:  # the last one let through may have left the floor free
+            at_first = len(self._held)
+            waiting, self._held = self._held, []
+            behind: set[str] = set()
+            for turn in waiting:
+                if self._holder in ("", turn.who) and turn.who not in behind:
+                    self._sizes[turn.who] -= len(turn.data)
+                    found.append(self._take(at, *turn))
+                else:
+                    self._held.append(turn)
+                    behind.add(turn.who)
         return found
 
     def gone(self, who: str) -> None:
