@@ -172,7 +172,7 @@ PIECES = st.sampled_from([b"a", b"\r", "ä".encode(), b"\x1b[A", b"x" * 40, b"\x
 @given(st.lists(st.tuples(st.sampled_from("abc"), PIECES, st.floats(0, 1)), max_size=40))
 def test_no_byte_is_lost_or_doubled_and_each_persons_stay_in_order(steps: list[tuple[str, bytes, float]]) -> None:
     floor, at = Floor(), 0.0
-    typed = {who: b"" for who in "abc"}
+    typed = dict.fromkeys("abc", b"")
     got = dict(typed)
     for who, data, pause in steps:
         at += pause
