@@ -36,6 +36,7 @@ from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Missing, Unavailable
 from bastion.core.identity import Identity
+from bastion.core.session.chord import parse_chord
 from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.gate import run as run_command
 from bastion.frontends.commands.host_local import own_version
@@ -153,7 +154,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     recorder,
                     live,
                     ids.session_id,
-                    SessionLimits(settings.sessions.per_user, settings.sessions.per_node),
+                    _session_limits(settings),
                     settings.node,
                 )
                 keys = Keys()
@@ -175,6 +176,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     guests=guests,
                     replay=Replay(recordings, clock, signer),
                     version=own_version(),
+                    chord=parse_chord(settings.sessions.chord),
                 )
                 login = Login(store.users, auditor, clock, guests)
                 yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, live, control, login, desk)
@@ -392,6 +394,11 @@ async def _collect(live: Live) -> None:
         await asyncio.sleep(10)
         turn += 1
         gc.collect(2 if turn % 30 == 0 or not live.actors() else 1)
+
+
+def _session_limits(settings: Settings) -> SessionLimits:
+    wanted = settings.sessions
+    return SessionLimits(wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord))
 
 
 def _wire_limits(settings: Settings) -> Any:
