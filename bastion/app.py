@@ -53,6 +53,7 @@ from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
 from bastion.services.login import Login
 from bastion.services.node import Node
+from bastion.services.packing import Packer
 from bastion.services.people import People
 from bastion.services.policies import Policies, Reload
 from bastion.services.ports import Farewell
@@ -92,6 +93,7 @@ class House:
     policies: Policies
     gatekeeper: Gatekeeper
     recorder: Recorder
+    packer: Packer
     live: Live
     control: Control
     login: Login
@@ -134,7 +136,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     signer,
                     low_water_bytes=settings.recording.free_bytes,
                     low_water_share=settings.recording.free_share,
+                    sync_seconds=settings.recording.sync_seconds,
                 )
+                packer = Packer(recordings, clock, level=settings.recording.compression, after=settings.recording.compress_after)
                 gatekeeper = Gatekeeper(policies, source, clock)
                 dialer = EndpointDialer(
                     SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
@@ -179,7 +183,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     chord=parse_chord(settings.sessions.chord),
                 )
                 login = Login(store.users, auditor, clock, guests)
-                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, live, control, login, desk)
+                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, live, control, login, desk)
         finally:
             await store.close()
 
@@ -207,6 +211,7 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
+            packing = spawn("packer", house.packer.run())
             beside = {
                 "revocation": revocation.run(),
                 "policies": house.policies.watch(),
@@ -225,9 +230,11 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
+                house.packer.stop()
                 for task in tasks:
                     task.cancel()
                 await recording
+                await packing
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 

@@ -131,10 +131,15 @@ class SessionLimits(_Section):
 class Recording(_Section):
     """How casts are written."""
 
-    flush_seconds: Annotated[float, Field(gt=0, le=5)] = Field(default=0.25, description="A crash of the process loses no more than this.")
     sync_seconds: Annotated[float, Field(gt=0, le=60)] = Field(default=1.0, description="A crash of the machine loses no more than this.")
     largest: Count | Annotated[int, Field(le=2**40)] = Field(
         default=2 * 1024**3, description="Bytes of one cast; a runaway output must not fill the disk."
+    )
+    compression: Annotated[int, Field(ge=0, le=19)] = Field(
+        default=3, description="zstd level that finished casts are packed with; 3 makes them some 12 times smaller, 0 leaves them plain."
+    )
+    compress_after: Annotated[float, Field(ge=0, le=30 * 86400)] = Field(
+        default=60.0, description="Seconds from a session's end until its cast is packed: what is looked at right away stays as it is."
     )
     free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.05, description="New sessions are refused below this share of free disk."
