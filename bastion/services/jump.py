@@ -5,6 +5,7 @@ Never opens anything: each session on the inner connection is decided anew, wher
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from bastion.core.access.actions import ACTIONS
@@ -18,6 +19,7 @@ from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.ports import Auditing, Clock, Endpoints
 
 SSH_PORT: Final = 22
+_NUMBERS: Final = re.compile(r"[0-9.]+")
 _WAYS: Final = tuple(action.name for action in ACTIONS.values() if action.dials)
 
 
@@ -49,9 +51,14 @@ class Jump:
             raise self.unknown(endpoint.name)
         raise Denied("access.deny", f"connect on {endpoint.name}: {decision.reason}", decision.rule)
 
+    @staticmethod
+    def looks_like_a_name(host: str, port: int) -> bool:
+        """Return whether they probably mean an endpoint, and no forwarding."""
+        return port == SSH_PORT and NAME.fullmatch(host.lower()) is not None and _NUMBERS.fullmatch(host) is None
+
     def unknown(self, name: str) -> Missing:
         """Return what somebody is told about a name that they cannot reach, whether it exists or not."""
-        return Missing("endpoint.unknown", f"There is no endpoint {name[:64]!a} that you may reach. `ls` lists yours.")
+        return Missing("endpoint.unknown", f"There is no endpoint {name[:64]!a} that you may reach. `ssh bastion ls` lists yours.")
 
     def missing(self, identity: Identity, host: str, port: int) -> None:
         """Write down that they asked for what is no endpoint's name."""

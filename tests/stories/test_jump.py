@@ -8,10 +8,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from tests.lab.bastion import Bastion
-from tests.lab.casts import Cast
+from tests.lab.cast import Cast
 from tests.lab.jump import Jumper
 from tests.lab.sshd import Sshd
 from tests.lab.tmux import Tmux
@@ -40,7 +41,7 @@ def test_every_byte_passes_unchanged_both_ways_and_the_session_is_recorded_as_an
     before = {row["id"] for row in bastion.json("aud", "recordings")}
     assert alice.run("ssh", "web01", "echo planted-through-the-jump").returncode == 0
     new = until(lambda: [row for row in bastion.json("aud", "recordings") if row["id"] not in before], "the recording is listed")
-    assert (new[0]["user"], new[0]["endpoint"], new[0]["login"]) == ("alice", "web01", sshd.user)
+    assert (new[0]["owner"], new[0]["endpoint"], new[0]["login"]) == ("alice", "web01", sshd.user)
     cast = until(lambda: bastion.ssh("aud", f"cast {new[0]['id']}").stdout, "the cast")
     assert b"planted-through-the-jump" in Cast(cast).output
     fact = bastion.audit("jump.opened")[-1]
@@ -102,9 +103,30 @@ def test_a_login_is_named_as_the_inner_user_and_one_that_is_not_there_is_told(ba
     done = alice.run("ssh", "nobody2@web01", "true")
     assert done.returncode == 64
     assert last_sentence(done.stderr) == f"bastion: web01 has no login 'nobody2'; it has: {sshd.user}."
-    done = alice.run("ssh", "-l", "a b; rm", "web01", "true")
-    assert done.returncode == 255
-    assert "'a b; rm' is not a login name." in last_sentence(done.stderr)
+    client = paramiko_inside(bastion)
+    with pytest.raises(paramiko.AuthenticationException):
+        client.auth_publickey("a b; rm", paramiko.Ed25519Key.from_private_key_file(str(bastion.key_of("alice"))))
+    assert client.get_banner() == b"bastion: 'a b; rm' is not a login name.\r\n"
+    client.close()
+
+
+def paramiko_inside(bastion: Bastion) -> paramiko.Transport:
+    """Return paramiko's transport to web01 through the bastion, not logged in."""
+    outer = bastion.paramiko("alice").get_transport()
+    assert outer is not None
+    inner = paramiko.Transport(outer.open_channel("direct-tcpip", ("web01", 22), ("127.0.0.1", 1)))
+    inner.start_client(timeout=20)
+    return inner
+
+
+def test_paramiko_jumps_too(bastion: Bastion, sshd: Sshd) -> None:
+    client = paramiko_inside(bastion)
+    client.auth_publickey(sshd.user, paramiko.Ed25519Key.from_private_key_file(str(bastion.key_of("alice"))))
+    channel = client.open_session()
+    channel.exec_command("echo by paramiko")
+    assert channel.makefile().read() == b"by paramiko\n"
+    assert channel.recv_exit_status() == 0
+    client.close()
 
 
 def test_what_cannot_be_reached_is_one_sentence_and_audited(bastion: Bastion, alice: Jumper) -> None:

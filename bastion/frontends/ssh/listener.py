@@ -11,9 +11,10 @@ from pathlib import Path
 import asyncssh
 
 from bastion.core.audit.event import AuditEvent
+from bastion.frontends.ssh.certifier import Certifier
 from bastion.frontends.ssh.channel import Run
-from bastion.frontends.ssh.inner import Certifier
-from bastion.frontends.ssh.server import Door, Inner, Visitor
+from bastion.frontends.ssh.doorway import Door, Inner
+from bastion.frontends.ssh.server import Visitor
 from bastion.services.jump import Jump
 from bastion.services.login import Login
 from bastion.services.ports import Auditing, Clock

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import asyncssh
@@ -11,40 +10,15 @@ from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import BastionError, Missing
 from bastion.core.identity import Identity
 from bastion.core.text import safe_text
-from bastion.core.values import NAME, Target
-from bastion.frontends.ssh.channel import Channel, Run
-from bastion.frontends.ssh.inner import Certifier, inner_server
-from bastion.services.jump import SSH_PORT, Jump
+from bastion.core.values import Target
+from bastion.frontends.ssh.channel import Channel
+from bastion.frontends.ssh.doorway import Door
+from bastion.frontends.ssh.inner import inner_server
 from bastion.services.live.rights import is_guest
-from bastion.services.login import Candidate, Login
-from bastion.services.ports import Auditing, Clock
-from bastion.wire.limits import Limits
+from bastion.services.login import Candidate
 from bastion.wire.server import Proof, ServerConnection
 
 MIN_RSA_BITS: Final = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class Inner:
-    """What the inner servers of `ssh -J` need."""
-
-    jump: Jump
-    certifier: Certifier
-    limits: Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What every connection needs."""
-
-    login: Login
-    run: Run
-    auditor: Auditing
-    clock: Clock
-    inner: Inner | None = None
-    """Where `ssh -J` ends; None where that is off."""
-    is_open: list[bool] = field(default_factory=lambda: [True])
-    inside: set[Visitor] = field(default_factory=set)
 
 
 class Visitor(asyncssh.SSHServer):
@@ -147,7 +121,7 @@ class Visitor(asyncssh.SSHServer):
             if inner is not None and endpoint is not None:
                 inner.jump.admit(identity, endpoint)
                 return inner_server(self._door, identity, endpoint, peer)
-            if inner is not None and port == SSH_PORT and NAME.fullmatch(host):
+            if inner is not None and inner.jump.looks_like_a_name(host, port):
                 inner.jump.missing(identity, host, port)
                 raise inner.jump.unknown(host)
         except BastionError as error:
