@@ -42,6 +42,11 @@ class Ssh(_Section):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=2222, description="Port; 0 picks a free one.")
+    name: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\]:[0-9]{1,5})?$",
+        description="What people call it, HOST or HOST:PORT, for what ssh-config and known-hosts print; where it listens, if empty.",
+    )
     version: str = Field(default="Bastion", description="What the server calls itself; no version number, which only helps scanners.")
     proxy_protocol_from: tuple[str, ...] = Field(
         default=(), description="Networks (CIDR) of balancers whose PROXY header is believed; none by default."
