@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -234,23 +236,24 @@ def test_one_more_than_the_setting_allows_is_told_in_one_line_and_audited(house:
 # ---------------------------------------------------------------- a session moves
 
 
-def test_a_session_left_open_on_another_terminal_moves_to_the_one_that_attaches(house: Bastion, open_tmux: Callable[..., Tmux]) -> None:
-    old = open_tmux("alice", "connect web01")
-    old.wait("~")
-    old.text("PS1='$ '; clear; echo left-$((40+2))")
-    old.type("Enter")
-    old.wait("left-42")
-    session = the_session(house)
-    old.pause()  # as where the old line hangs: nothing is read there any more
-    new = open_tmux("alice", f"attach {session[:8]}")
-    new.wait("left-42")
-    new.text("echo here-$((40+2))")
-    new.type("Enter")
-    new.wait("here-42")
-    old.go_on()
-    assert old.wait_exit() == 0
-    assert "You went on with this session from 127.0.0.1." in old.screen()
-    assert "here-42" not in old.screen()
+def test_a_session_left_open_on_another_terminal_moves_to_the_one_that_attaches(house: Bastion, open_tmux: Callable[..., Tmux], tmp_path: Path) -> None:
+    old = Typist(house.ssh_argv("alice", "connect web01", options=SHELL), tmp_path / "old")
+    try:
+        old.send(b"PS1='$ '; clear; echo left-$((40+2))\r")
+        old.wait(b"left-42")
+        session = the_session(house)
+        os.kill(old.ssh.pid, signal.SIGSTOP)  # as where the old line hangs: nothing is read there any more
+        new = open_tmux("alice", f"attach {session[:8]}")
+        new.wait("left-42")
+        new.text("echo here-$((40+2))")
+        new.type("Enter")
+        new.wait("here-42")
+        os.kill(old.ssh.pid, signal.SIGCONT)
+        old.wait(b"You went on with this session from 127.0.0.1.")
+        assert old.ssh.wait(15) == 0
+        assert b"here-42" not in old.seen.read_bytes()
+    finally:
+        old.close()
     assert [row["detached"] for row in house.live(id=session)] == [False]
     assert [row["reason"] for row in house.audit("session.attached") if row["session"] == session] == ["moved from 127.0.0.1 to 127.0.0.1"]
 
