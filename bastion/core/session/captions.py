@@ -28,11 +28,12 @@ def status_line(session: Session, endpoint: str, who: Participant, size: Size, s
     paused = " PAUSED" if session.state is State.PAUSED else ""
     place = f"{session.people[session.owner].name}@{endpoint}{paused}"
     types, role, chord, left = who_types(session), who.role.value, session.chord_name, time_left(seconds_left)
-    whole = size.columns >= session.size.columns and size.lines > session.size.lines
+    whole = size.columns >= session.size.columns and size.lines >= session.size.lines  # but for this very line
     sizes = f"{session.size}" if whole else f"{session.size}, you see {size}"
     forms = [
         f"{place} {session.size} | {types} | you: {role} {size} | REC{left and ' | ' + left} | {chord} d leaves, ? help",
         f"{place} {sizes} | {types} | you: {role} | REC{left and ', ' + left} | {chord} ? help",
+        f"{place} {sizes} | {types} | {role} | REC{left and ', ' + left} | {chord} ? help",
         f"{place} {sizes} | {types} | {role} | REC | {chord} ?",
         f"{place} | {types} | REC | {chord} ?",
         f"{types} | REC | {chord} ?",

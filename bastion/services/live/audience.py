@@ -14,7 +14,7 @@ from typing import Final
 from bastion.core.access.durations import show_duration
 from bastion.core.identity import Identity
 from bastion.core.session import effects as do
-from bastion.core.session.captions import MOST_LINES, help_lines, status_line, wrapped
+from bastion.core.session.captions import help_lines, status_line, wrapped
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
 from bastion.core.terminal.fullscreen import page, settle
@@ -61,6 +61,7 @@ class Audience:
     def add(self, seat: Seat) -> None:
         """Put a seat there; an older one of the same participant is forgotten."""
         seat.on_drained = lambda: self._go_on(seat.participant)
+        seat.on_read = lambda: self._close_panel(seat)
         seat.on_hidden = lambda: self._hide(seat)
         seat.on_shown = lambda: self._unhide(seat)
         seat.on_told = lambda text: self._tell(seat, [text], NOTICE_SECONDS)
@@ -212,7 +213,7 @@ class Audience:
         seat = self._seats.get(effect.participant)
         who = self._session.people.get(effect.participant)
         if seat is not None and who is not None:
-            self._tell(seat, help_lines(self._session, who, seat.size.columns), HELP_SECONDS)
+            self._tell(seat, help_lines(self._session, who, seat.size.columns), HELP_SECONDS, panel=True)
 
     def prompt(self, effect: do.Prompt) -> None:
         """Show a question of ours with its answer so far, until there is none."""
@@ -244,16 +245,17 @@ class Audience:
         fits = max(1, min(session.size.lines, seat.size.lines) - 1)
         if len(lines) > fits:
             lines = [*lines[: fits - 1], f"and {len(lines) - fits + 1} more"]
-        self._tell(seat, lines, HELP_SECONDS)
+        self._tell(seat, lines, HELP_SECONDS, panel=True)
 
-    def _tell(self, seat: Seat, words: list[str], seconds: float) -> None:
+    def _tell(self, seat: Seat, words: list[str], seconds: float, *, panel: bool = False) -> None:
         if not seat.caps.full_screen:
             for text in words:
                 seat.console.write_error(f"\r\n[bastion] {safe_text(text)}\r\n".encode())
             return
         lines = wrapped(words, seat.size.columns - 2)
-        if len(words) > 1 or any(len(others) > MOST_LINES for others in seat.notices.values()):
+        if panel or seat.panel_shown:
             seat.notices.clear()  # a panel stands alone
+        seat.panel_shown = panel
         for token in [token for token, others in seat.notices.items() if others == lines]:
             del seat.notices[token]
         while len(seat.notices) >= MOST_NOTICES:
@@ -266,6 +268,12 @@ class Audience:
     def _forget(self, seat: Seat, token: object) -> None:
         if seat.notices.pop(token, None) is not None:
             self._say(seat)
+
+    def _close_panel(self, seat: Seat) -> None:
+        """Take the keys, or the people, away: something was typed."""
+        seat.panel_shown = False
+        seat.notices.clear()
+        self._say(seat)
 
     def _say(self, seat: Seat) -> None:
         """Show what is to be said now."""

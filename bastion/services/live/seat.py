@@ -46,6 +46,8 @@ class Seat:
         self.endpoint_waits = False
         self.notices: dict[object, list[str]] = {}
         """What is said to them now, oldest first, each in lines of their width."""
+        self.panel_shown = False
+        """Whether what is said is a panel (keys, people), which goes away with the next key."""
         self.prompt: str | None = None
         """What they are asked, with what they answered so far; stands above notices."""
         self.overlay = b""
@@ -56,6 +58,7 @@ class Seat:
         self._status = status
         self._panel = panel
         self.on_drained: Callable[[], None] = lambda: None
+        self.on_read: Callable[[], None] = lambda: None
         self.on_hidden: Callable[[], None] = lambda: None
         self.on_shown: Callable[[], None] = lambda: None
         self.on_told: Callable[[str], None] = lambda _: None
@@ -67,6 +70,8 @@ class Seat:
 
     def typed(self, data: bytes) -> None:
         """Bytes came from the person."""
+        if self.panel_shown:
+            self.on_read()
         self._post(e.InputReceived(self._now(), self.participant, data))
 
     def resized(self, size: Size) -> None:
