@@ -25,7 +25,7 @@ from bastion.services.live.registry import Live
 from bastion.services.live.rights import RIGHTS, rights, verdict
 from bastion.services.live.seat import Seat
 from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
-from bastion.services.recorder import Recorder, Subject
+from bastion.services.recorder import Recorder, Recording, Subject
 from bastion.services.tasks import spawn
 
 SIGNALS: Final = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
@@ -144,7 +144,7 @@ class Connect:
             source=identity.source,
             started_at=self._world.clock.now(),
             kind="shell" if command is None else "exec",
-            command=(command or b"").decode("utf-8", "replace")[:4096],
+            command=self._recorder.veiled((command or b"").decode("utf-8", "replace")[:4096]),
             rule=grant.rule,
             node=self._node,
         )
@@ -171,7 +171,9 @@ class Connect:
         )
         session = Session(owner, grant.terms, interactive=interactive, chord=self._limits.chord)
         request = ChannelRequest(term=console.term, size=console.size, command=command, environment=_passed_on(console.environment))
-        actor = SessionActor(self._world, grant, record, session, request, recording, lambda: self._unlock(grant.login), self._live.remove)
+        actor = SessionActor(
+            self._world, grant, record, session, request, recording, lambda: self._unlock(grant.login, recording), self._live.remove
+        )
         self._live.add(actor)
         actor.begin()
         self._audit("session.started", identity, record.endpoint, "ok", f"rule {grant.rule}", record.id)
@@ -179,11 +181,14 @@ class Connect:
         spawn("endpoint-used", self._preferences.used(identity.user_id, record.endpoint, record.started_at))
         return actor
 
-    async def _unlock(self, login: Login) -> Secret | None:
+    async def _unlock(self, login: Login, recording: Recording) -> Secret | None:
         if login.credential_id is None:
             return None
         _, sealed = await self._credentials.get(login.credential_id)
-        return self._vault.open(sealed, row=login.credential_id, column="sealed")
+        secret = self._vault.open(sealed, row=login.credential_id, column="sealed")
+        if self._recorder.masks_credentials:
+            recording.keep_out(secret.reveal())
+        return secret
 
     def _result(self, console: Console, actor: SessionActor, code: str, text: str) -> int:
         if code == "exit":
