@@ -22,6 +22,7 @@ from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.overlay import Overlay, overlay
+from bastion.core.terminal.past import past
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.values import Size
 from bastion.services.tasks import spawn
@@ -198,6 +199,10 @@ class LiveScreen:
             self.terminal.catch_up()
         return self.terminal.dump() + self.terminal.pending
 
+    def _with_past(self) -> bytes:
+        """Return a keyframe that brings the newest rows of scrollback along."""
+        return past(self.terminal.screen) + self.keyframe()
+
     def left_behind(self) -> tuple[bool, bool]:
         """Return whether the program is on the alternate screen, and whether its cursor is inside a line.
 
@@ -267,7 +272,7 @@ class LiveScreen:
             if self._closed or (self._pushed > FLOOD_BYTES and not self._viewers and not self._waiting):
                 return
         if self.exact and not terminal.backlog:
-            self._on_current(self.keyframe, Size(terminal.columns, terminal.lines))
+            self._on_current(self._with_past, Size(terminal.columns, terminal.lines))
         waiting, self._waiting = self._waiting, []
         for call in waiting:
             call()
