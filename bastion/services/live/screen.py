@@ -24,6 +24,7 @@ from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.overlay import Overlay, overlay
+from bastion.core.terminal.past import past
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.values import Size
 from bastion.services.tasks import spawn
@@ -221,6 +222,11 @@ class LiveScreen:
         self._tell_faults()
         return keyframe
 
+    def _with_past(self) -> bytes:
+        """Return a keyframe that brings the newest rows of scrollback along."""
+        keyframe = self.keyframe()
+        return past(self.terminal.screen) + keyframe
+
     def left_behind(self) -> tuple[bool, bool]:
         """Return whether the program is on the alternate screen, and whether its cursor is inside a line.
 
@@ -335,7 +341,7 @@ class LiveScreen:
         often = perf_counter() - self._kept_at < FLOOD_KEYFRAMES
         if not (self._flood and often) and self._ties.keyframe_due():
             self._kept_at = perf_counter()
-            keyframe = self.keyframe()
+            keyframe = self._with_past()
             self._ties.keep(Size(terminal.columns, terminal.lines), keyframe)
         waiting, self._waiting = self._waiting, []
         for call in waiting:
