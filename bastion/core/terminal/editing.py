@@ -197,6 +197,8 @@ class Editor(Canvas):
             del styles[start:]
             return
         line.pad(start)
+        if end >= self.columns:
+            line.erased = start
         count = end - start
         chars[start:end] = [" "] * count
         styles[start:end] = [blank] * count
@@ -216,8 +218,10 @@ class Editor(Canvas):
                 return  # with a wrap pending there is nothing to the right
             self.erase(y, x, columns)
             self.rows[y].wrapped = False
-            if x == 0 and y:
-                self.rows[y - 1].wrapped = False
+            if x == 0:
+                self.rows[y].hidden = None
+                if y:
+                    self.rows[y - 1].wrapped = False
         elif how == 1:
             self.erase(y, 0, min(x + 1, columns))
             if y:
@@ -225,6 +229,7 @@ class Editor(Canvas):
         elif how == 2:  # noqa: PLR2004
             self.erase(y, 0, columns)
             self.rows[y].wrapped = False
+            self.rows[y].hidden = None
             if y:
                 self.rows[y - 1].wrapped = False
 
