@@ -36,8 +36,10 @@ class Editor(Canvas):
 
         Where it scrolls, the cursor has not moved and a pending wrap stays (libvterm, tmux).
         """
-        if self.x >= self.columns and self.y != self.bottom:
-            self.x = self.columns - 1
+        if self.y != self.bottom:
+            self.rows[self.y].wrapped = False
+            if self.x >= self.columns:
+                self.x = self.columns - 1
         self.index()
         if self.newline:
             self.x = 0
@@ -45,6 +47,8 @@ class Editor(Canvas):
     def next_line(self) -> None:
         """Move to the start of the next row, scrolling (NEL, and CR LF in one)."""
         self.x = 0
+        if self.y != self.bottom:
+            self.rows[self.y].wrapped = False
         self.index()
 
     def reverse_index(self) -> None:
