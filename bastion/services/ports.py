@@ -98,6 +98,9 @@ class Endpoints(Protocol):
     async def save(self, endpoint: Endpoint) -> None:
         """Replace the endpoint with that id, its logins and host keys; `Missing` when it is gone."""
 
+    async def put(self, endpoints: Sequence[Endpoint]) -> None:
+        """Add those that are new, by id, and replace the others: all of them, or (`Conflict` when a name is taken) none."""
+
     async def remove(self, endpoint_id: str) -> None:
         """Remove the endpoint and the credentials only it used."""
 

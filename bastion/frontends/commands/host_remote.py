@@ -16,6 +16,7 @@ from bastion.core.errors import Invalid
 from bastion.core.text import safe_text
 from bastion.frontends.commands.endpoint_trust import picture
 from bastion.frontends.commands.host_local import read_text
+from bastion.frontends.commands.stock import LARGEST
 from bastion.frontends.commands.tree import root
 from bastion.frontends.commands.verbs import Call, parse
 from bastion.frontends.commands.words import KEY_STARTS
@@ -65,6 +66,8 @@ def _split_tail(words: list[str]) -> tuple[list[str], bool, list[str]]:
 def _with_files(head: list[str], path: str, stdin: BinaryIO) -> tuple[list[str], BinaryIO]:
     """Replace names of files by what is in them: the server cannot read this side's files."""
     words: list[str] = []
+    if path == "endpoint import" and (name := _file(head)) is not None:
+        return ["-" if word == name else word for word in head], io.BytesIO(read_text(name, LARGEST).encode())
     rest = iter(_equals_apart(head))
     for word in rest:
         if word == _PUBLIC.get(path):
@@ -82,6 +85,13 @@ def _with_files(head: list[str], path: str, stdin: BinaryIO) -> tuple[list[str],
         else:
             words.append(word)
     return words, stdin
+
+
+def _file(head: Sequence[str]) -> str | None:
+    """Return the file of an `endpoint import`, None for standard input."""
+    call = parse(root, list(head), program="bastion")
+    name = str(call.params["file"])
+    return name if name != "-" else None
 
 
 def _equals_apart(words: Sequence[str]) -> list[str]:
