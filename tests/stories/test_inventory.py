@@ -6,6 +6,7 @@ import json
 
 from tests.lab.bastion import Bastion
 from tests.lab.sshd import Sshd
+from tests.lab.waiting import until
 
 
 def listing(sshd: Sshd, more: str = "") -> str:
@@ -77,3 +78,8 @@ def test_on_the_host_a_file_is_named(bastion: Bastion, tmp_path) -> None:
     file.write_text("[web]\nhostfile01 ansible_host=10.9.9.9 ansible_user=deploy\n")
     done = bastion.program("endpoint", "import", str(file))
     assert done.stdout.decode() == "+ hostfile01  10.9.9.9:22; deploy (ca); group/web=yes; no host key is pinned yet\n"
+
+
+def test_an_endpoint_says_when_it_was_last_seen(bastion: Bastion) -> None:
+    bastion.ssh("alice", "connect web01 -- true")
+    assert until(lambda: bastion.json("root1", "endpoint show web01")["last_seen_at"], "a session was there").endswith("Z")

@@ -18,7 +18,7 @@ from bastion.frontends.commands.output import Row, facts, rfc3339
 from bastion.frontends.commands.output import as_json as to_json
 from bastion.frontends.commands.verbs import ENDPOINT, Noun, json_option, yes_option
 from bastion.services.inventory import NewEndpoint, read_address, read_host_authorities, read_host_keys, read_label
-from bastion.services.ports import Secret
+from bastion.services.ports import Secret, SessionFilter
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
@@ -69,17 +69,24 @@ def fill(root: Noun) -> None:
     async def show(door: Door, name: str, as_json: bool) -> None:  # noqa: FBT001
         """Show one endpoint with its host keys."""
         one = await door.desk.inventory.get(name)
-        row = endpoint_row(one)
+        row = {**endpoint_row(one), "last_seen_at": rfc3339(await _last_seen(door, one.name))}
         if as_json:
             door.say(to_json(row))
             return
         logins = [f"{login.name} ({login.method})" for login in one.logins]
         shown = {**row, "logins": logins}
-        heads = ("name", "kind", "address", "logins", "labels", "description", "legacy", "created_at")
+        heads = ("name", "kind", "address", "logins", "labels", "description", "legacy", "created_at", "last_seen_at")
         door.say(facts([(head, shown[head]) for head in heads], width=door.width))
         door.say("")
         rows = [key_row(key) for key in one.host_keys]
         await door.listing(["id", "type", "added_at", "added_by"], rows, as_json_list=False, empty="No host key is pinned.")
+
+
+async def _last_seen(door: Door, name: str) -> float | None:
+    """Return when a session last began to run there."""
+    refused = "endpoint."  # how the reasons of sessions begin whose endpoint did not let them in
+    found = await door.desk.sessions.find(SessionFilter(endpoint=name, limit=20))
+    return next((one.started_at for one in found if not one.reason.startswith(refused)), None)
 
 
 def _fill_changes(endpoint: Noun) -> None:
