@@ -209,6 +209,9 @@ class Connect(Protocol):
     async def connect(self, console: Console, name: str, login: str | None = None, command: bytes | None = None) -> int:
         """Run a session on this console; return the remote exit status."""
 
+    async def sftp(self, console: Console, name: str, login: str | None = None) -> int:
+        """Speak SFTP with that endpoint on this console."""
+
     async def join(self, console: Console, prefix: str, wanted: str = "viewer") -> int:
         """Take part in a running session until it ends or they leave."""
 

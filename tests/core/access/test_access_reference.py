@@ -12,6 +12,7 @@ from bastion.core.access.conditions import FACTOR_KINDS
 from bastion.core.access.models import (
     ApprovalModel,
     FactorModel,
+    FilesModel,
     FileModel,
     RoleModel,
     RuleModel,
@@ -22,7 +23,7 @@ from bastion.core.access.models import (
 )
 
 REFERENCE = (Path(__file__).parents[3] / "policies" / "README.md").read_text()
-MODELS = [FileModel, RoleModel, RuleModel, WhenModel, FactorModel, TermsModel, WatchersModel, ApprovalModel, CaseModel]
+MODELS = [FileModel, RoleModel, RuleModel, WhenModel, FilesModel, FactorModel, TermsModel, WatchersModel, ApprovalModel, CaseModel]
 
 
 @pytest.mark.parametrize("model", MODELS)
