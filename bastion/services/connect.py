@@ -18,6 +18,7 @@ from bastion.core.identity import Identity
 from bastion.core.session.chord import CHORD
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
+from bastion.core.session.state import State
 from bastion.core.transfer.rcp import Command, read_command
 from bastion.services.console import Console
 from bastion.services.gatekeeper import Gatekeeper
@@ -183,12 +184,7 @@ class Connect:
             console.size,
             frozenset({"control"}) | self._rights(identity, grant.endpoint, SessionFacts(owner_id=identity.user_id, owner=identity.name)),
         )
-<<<<<<< HEAD
         session = Session(owner, grant.terms, interactive=interactive, chord=self._limits.chord)
-        request = ChannelRequest(term=console.term, size=console.size, command=command, environment=_passed_on(console.environment))
-        actor = SessionActor(self._world, grant, record, session, request, recording, lambda: self._unlock(grant.login), self._live.remove)
-=======
-        session = Session(owner, grant.terms, interactive=interactive)
         request = ChannelRequest(
             term=console.term,
             size=console.size,
@@ -201,7 +197,6 @@ class Connect:
             relay = Relay(world.dialer, grant, record, recording, self._policies, world.auditor, world.clock, scp)
             world, recording = replace(world, dialer=relay), relay.quiet
         actor = SessionActor(world, grant, record, session, request, recording, lambda: self._unlock(grant.login), self._live.remove)
->>>>>>> transfer
         self._live.add(actor)
         actor.begin()
         self._audit(
