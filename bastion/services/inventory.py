@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bastion.core.identity import Identity
-    from bastion.services.ports import Auditing, Clock, Credentials, Dialer, Endpoints, Secret, Vault
+    from bastion.services.ports import Auditing, Clock, Credentials, Endpoints, Scanner, Secret, Vault
 
 SECRET_COLUMN: Final = "sealed"  # noqa: S105 - a column's name
 """The vault's column for credentials; the row is the credential's id. Sealing and opening must agree."""
@@ -114,7 +114,7 @@ class Inventory:
         endpoints: Endpoints,
         credentials: Credentials,
         vault: Vault,
-        dialer: Dialer,
+        dialer: Scanner,
         private_keys: PrivateKeys,
         auditor: Auditing,
         clock: Clock,

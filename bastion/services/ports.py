@@ -341,6 +341,13 @@ class Dialer(Protocol):
     async def scan(self, host: str, port: int, timeout: float) -> Sequence[HostKey]:
         """Return the host keys a machine presents; `Unavailable` when it does not."""
 
+
+class Scanner(Protocol):
+    """Looks at what endpoints prove to be; nobody logs in."""
+
+    async def scan(self, host: str, port: int, timeout: float) -> Sequence[HostKey]:
+        """Return the host keys a machine presents; `Unavailable` when it does not."""
+
     async def verify(self, endpoint: Endpoint, timeout: float) -> None:
         """Return when the endpoint answers with a trusted host key or certificate; `Unavailable` says why not. Nobody logs in."""
 
