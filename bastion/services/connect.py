@@ -199,7 +199,14 @@ class Connect:
         actor = SessionActor(world, grant, record, session, request, told, lambda: self._unlock(grant.login, recording), self._live.remove)
         self._live.add(actor)
         actor.begin()
-        self._audit("session.started", identity, record.endpoint, "ok", f"rule {grant.rule}", record.id)
+        self._audit(
+            "session.started",
+            identity,
+            record.endpoint,
+            "ok",
+            f"rule {grant.rule}{', old algorithms allowed' if grant.endpoint.legacy else ''}",
+            record.id,
+        )
         # Nobody waits for what the menu remembers: the disk would hold the dial up.
         spawn("endpoint-used", self._preferences.used(identity.user_id, record.endpoint, record.started_at))
         return actor
@@ -225,6 +232,8 @@ class Connect:
             if text and code in ("session.detached", "session.moved"):
                 console.write_error(f"{text}\r\n".encode())
             return 0
+        if code == "endpoint.host_key_changed":
+            self._audit("endpoint.host_key_refused", console.identity, actor.record.endpoint, "failed", text, actor.id)
         if code.startswith("endpoint."):
             raise Unavailable(code, text)
         if code == "cancelled":
