@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from bastion.core.access.decision import Grant, SessionFacts, Terms
@@ -29,33 +29,20 @@ from bastion.services.live.ledger import Ledger
 from bastion.services.live.screen import LiveScreen, Ties
 from bastion.services.live.seat import Seat
 from bastion.services.live.views import Invitation, SessionView, view_of
+from bastion.services.live.world import World
 from bastion.services.ports import (
-    Auditing,
     ChannelRequest,
-    Clock,
-    Dialer,
     EndpointChannel,
     Farewell,
     ParticipantRecord,
     Secret,
     SessionRecord,
-    Sessions,
 )
 from bastion.services.recorder import Recording
 from bastion.services.tasks import spawn
 
 LONELY_BYTES_A_SECOND: Final = 1_000_000
 """How fast a session that nobody sees may write: a flood left behind fills no disk overnight, and its program lives."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What every actor needs of the world."""
-
-    clock: Clock
-    dialer: Dialer
-    auditor: Auditing
-    sessions: Sessions
 
 
 def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
@@ -299,7 +286,7 @@ class SessionActor:
         return Participant(key, identity.user_id, identity.name, role, identity.source, self._now(), console.size, rights)
 
     def _seat(self, key: str, console: Console) -> Seat:
-        seat = Seat(key, console, self.post, self._now, self._audience.status, self._audience.panel)
+        seat = Seat(key, console, self.post, self._now, self._audience.status, self._audience.panel, links=self._world.links)
         seat.view = self.view
         self._audience.add(seat)
         return seat

@@ -31,11 +31,13 @@ class Seat:
         now: Callable[[], float],
         status: Callable[[str], Row | None],
         panel: Callable[[str], tuple[Row, ...]],
+        *,
+        links: bool = False,
     ) -> None:
         self.participant = participant
         self.console = console
         self.size: Size = console.size
-        self.caps = Caps.of(console.term, console.environment.get("COLORTERM", ""), _locale(console.environment))
+        self.caps = Caps.of(console.term, console.environment.get("COLORTERM", ""), _locale(console.environment), links=links)
         self.raw = False
         self.aligned = False
         """Whether their terminal is known to stand where the session's screen stands."""
