@@ -146,6 +146,13 @@ class Recording(_Section):
     compress_after: Annotated[float, Field(ge=0, le=30 * 86400)] = Field(
         default=60.0, description="Seconds from a session's end until its cast is packed: what is looked at right away stays as it is."
     )
+    mask_credentials: bool = Field(
+        default=True, description="Blots out the credential that opened the endpoint wherever its session shows it."
+    )
+    mask: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns (RE2) of more secrets, such as 'AKIA[0-9A-Z]{16}': blotted out in recordings, not in what people see.",
+    )
     free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.05, description="New sessions are refused below this share of free disk."
     )
@@ -291,7 +298,9 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, object, str
             name = known.get(variable, variable)
             text = environ[variable]
             lists = name.endswith(("networks", "proxy_protocol_from"))
-            value = [part.strip() for part in text.split(",") if part.strip()] if lists else text
+            if name == "recording.mask":  # a pattern may well hold a comma
+                lists, text = True, text.replace(",", "\0").replace("\n", ",")
+            value = [part.strip().replace("\0", ",") for part in text.split(",") if part.strip()] if lists else text
             found.append((name, value, f"${variable}"))
     return found
 

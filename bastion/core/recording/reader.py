@@ -68,6 +68,12 @@ class Header:
     fields: dict[str, object] = field(default_factory=dict)
 
     @property
+    def user(self) -> str:
+        """Who started the session; "" where we did not record it."""
+        ours = self.fields.get("bastion")
+        return _text(ours.get("user")) if isinstance(ours, dict) else ""
+
+    @property
     def started_at(self) -> float | None:
         """When it began, in seconds since the epoch; more exact than `timestamp` where we recorded it."""
         ours = self.fields.get("bastion")
