@@ -17,6 +17,7 @@ from bastion.frontends.commands.gate import run
 from bastion.services.inventory import Inventory
 from bastion.services.people import People, fingerprint
 from bastion.services.ports import AuditEntry, Secret, SessionRecord
+from bastion.services.signpost import Signpost
 
 NOW = 1_800_000_000.0
 SIZE = Size(80, 24)
@@ -261,6 +262,9 @@ class FakeDialer:
         self.keys = [host_key()]
         self.scanned = []
 
+    async def verify(self, endpoint, timeout):
+        pass
+
     async def scan(self, host, port, timeout):
         self.scanned.append((host, port))
         if host == "dead.example":
@@ -495,6 +499,7 @@ class World:
             guests=self.invitations,
             replay=FakeReplay(),
             version="1.2.3",
+            signpost=Signpost("bastion.example", 2222, "ssh-ed25519 AAAAhost", "ssh-ed25519 AAAAauthority"),
         )
 
     async def run(self, line, who="alice", **console):
