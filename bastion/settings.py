@@ -117,7 +117,7 @@ class SessionLimits(_Section):
 
     per_user: Count = Field(default=20, description="Live sessions a person: beyond that somebody forgot some.")
     per_node: Count = Field(default=500, description="Live sessions of this process; about 120 KB each when idle.")
-    participants: Annotated[int, Field(ge=1, le=50)] = Field(default=10, description="People in one session; each costs up to 1 MiB.")
+    participants: Annotated[int, Field(ge=1, le=100)] = Field(default=10, description="People in one session; each costs up to 1 MiB.")
     handback: Seconds = Field(
         default=600.0, description="Seconds that the keyboard rests with somebody else before it goes back to the session's owner."
     )

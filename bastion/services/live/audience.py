@@ -262,7 +262,8 @@ class Audience:
         seat.panel_shown = panel
         for token in [token for token, others in seat.notices.items() if others == lines]:
             del seat.notices[token]
-        while len(seat.notices) >= MOST_NOTICES:
+        room = max(2, seat.size.lines // 3)
+        while seat.notices and (len(seat.notices) >= MOST_NOTICES or sum(map(len, seat.notices.values())) + len(lines) > room):
             del seat.notices[next(iter(seat.notices))]
         token = object()
         seat.notices[token] = lines
