@@ -27,6 +27,7 @@ from bastion.backends.metrics.log import set_up as set_up_log
 from bastion.backends.metrics.process import memory, thread_usage
 from bastion.backends.policies import PolicyFolder, load_policy
 from bastion.backends.recordings import RecordingFolder
+from bastion.backends.search import SqliteIndex
 from bastion.backends.store import Store, open_store
 from bastion.backends.store.ids import RandomIds
 from bastion.backends.vault import AesVault, Ed25519Signer
@@ -46,6 +47,7 @@ from bastion.services.connect import Limits as SessionLimits
 from bastion.services.control import Control
 from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.guests import Guests
+from bastion.services.harvest import Harvest
 from bastion.services.inventory import Inventory
 from bastion.services.invitations import Invitations
 from bastion.services.live.actor import World
@@ -59,12 +61,14 @@ from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
 from bastion.services.revocation import Revocation
+from bastion.services.search import Search
 from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, USER_CA, VAULT_KEY, Caller, Report, Setup, check_home, make_home
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
 AUDIT_KEY: Final = "audit.key"
 LOCK_FILE: Final = "serving.lock"
+SEARCH_FILE: Final = "search.sqlite3"
 _log = logging.getLogger("bastion")
 
 
@@ -91,6 +95,7 @@ class House:
     policies: Policies
     gatekeeper: Gatekeeper
     recorder: Recorder
+    harvest: Harvest
     live: Live
     control: Control
     login: Login
@@ -124,7 +129,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     with _the_only_one(settings.home):
         store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
         try:
-            async with Auditor(store.audit, clock) as auditor:
+            async with Auditor(store.audit, clock) as auditor, contextlib.AsyncExitStack() as closing:
                 recordings = RecordingFolder(str(settings.recordings))
                 recorder = Recorder(
                     recordings,
@@ -139,12 +144,15 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
                     str(settings.home),
                 )
+                index = SqliteIndex(settings.database.with_name(SEARCH_FILE))
+                closing.push_async_callback(index.close)
+                harvest = Harvest(index, recordings, store.sessions, clock)
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
                 guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
-                    World(clock, dialer, auditor, store.sessions),
+                    World(clock, dialer, auditor, store.sessions, harvest),
                     gatekeeper,
                     store.endpoints,
                     store.credentials,
@@ -174,10 +182,11 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     invitations=invitations,
                     guests=guests,
                     replay=Replay(recordings, clock, signer),
+                    search=Search(index, harvest, recordings, gatekeeper, store.endpoints, auditor, clock),
                     version=own_version(),
                 )
                 login = Login(store.users, auditor, clock, guests)
-                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, live, control, login, desk)
+                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, harvest, live, control, login, desk)
         finally:
             await store.close()
 
@@ -205,6 +214,7 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
+            harvest = spawn("harvest", house.harvest.run())
             beside = {
                 "revocation": revocation.run(),
                 "policies": house.policies.watch(),
@@ -223,9 +233,11 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
+                house.harvest.stop()
                 for task in tasks:
                     task.cancel()
                 await recording
+                await harvest
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 

@@ -314,6 +314,22 @@ class Terminal:
         self._drained = now
         return lines
 
+    def collect_lines(self, *, wanted: bool) -> None:
+        """From now on keep the texts of rows that leave at the top for `departed`, or stop keeping them."""
+        if wanted != (self.screen.left_text is not None):
+            self.screen.left_text = [] if wanted else None
+            self._left.clear()
+
+    def departed(self) -> list[str]:
+        """Return the texts of the rows that left at the top since the last call, oldest first."""
+        texts = [text for _, text in self._left]
+        self._left.clear()
+        return texts
+
+    def texts(self) -> list[tuple[str, bool]]:
+        """Return what each row says, without trailing blanks, and whether it goes on in the row below."""
+        return [(line.text(), line.wrapped) for line in self.screen.rows]
+
     def scrollback(self, count: int | None = None) -> list[Row]:
         """Return the newest rows that left the main screen, oldest first, each as wide as it was."""
         return [(line := unpack(packed)).row(max(len(line.chars), 1)) for packed in self.screen.history(count)]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bastion.services.people import People
     from bastion.services.ports import Auditing, AuditStore, Clock, Preferences, Sessions
     from bastion.services.replay import Replay
+    from bastion.services.search import Search
 
 _OPENS: Final = ("connect", "exec", "sftp", "scp")
 _BREATH: Final = 100  # decisions in one go
@@ -238,6 +239,7 @@ class Desk:
     invitations: Invitations
     guests: Guests
     replay: Replay
+    search: Search
     version: str = "0"
     node: Node | None = None
     """None where nothing is served: the host's program on its own."""

@@ -24,8 +24,10 @@ from bastion.core.session.session import Session
 from bastion.core.session.state import State
 from bastion.core.values import Size
 from bastion.services.console import Console
+from bastion.services.harvest import Harvest
 from bastion.services.live.audience import Audience
 from bastion.services.live.ledger import Ledger
+from bastion.services.live.reading import open_reader
 from bastion.services.live.screen import LiveScreen
 from bastion.services.live.seat import Seat
 from bastion.services.live.views import Invitation, ParticipantView, SessionView
@@ -56,6 +58,7 @@ class World:
     dialer: Dialer
     auditor: Auditing
     sessions: Sessions
+    harvest: Harvest | None = None
 
 
 def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
@@ -104,7 +107,8 @@ class SessionActor:
         self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
-        self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
+        self._reader = open_reader(world.harvest, record, recording, session)
+        self._screen = LiveScreen(session.size, self._screen_current, self._reader) if session.interactive else None
         self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now, self._ends_at)
         self._bytes_out = 0
         self._bytes_in = 0
@@ -357,6 +361,8 @@ class SessionActor:
 
     def _record_input(self, effect: do.RecordInput) -> None:
         self._recording.input(effect.data, self._now(), effect.by)
+        if self._reader is not None:
+            self._reader.typed(effect.data, effect.by)
 
     def _record_resize(self, effect: do.RecordResize) -> None:
         self._recording.resize(effect.size, self._now())
@@ -413,6 +419,8 @@ class SessionActor:
         self._timers.clear()
         if self._screen is not None:
             self._screen.close()
+        elif self._reader is not None:
+            self._reader.close(None)
         at = self._now()
         self._ledger.add(lambda: self._recording.close(effect.status, at))
         self.record = replace(

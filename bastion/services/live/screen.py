@@ -24,6 +24,7 @@ from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.overlay import Overlay, overlay
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.values import Size
+from bastion.services.live.reading import ScreenReader
 from bastion.services.tasks import spawn
 
 FRAMES: Final = 30
@@ -69,7 +70,7 @@ class _Viewer:
 class LiveScreen:
     """The followed screen of one session."""
 
-    def __init__(self, size: Size, on_current: Callable[[Callable[[], bytes], Size], None]) -> None:
+    def __init__(self, size: Size, on_current: Callable[[Callable[[], bytes], Size], None], reader: ScreenReader | None = None) -> None:
         self._terminal: Terminal | None = None
         self._first_size = size
         self._on_current = on_current
@@ -85,12 +86,14 @@ class LiveScreen:
         self._task: asyncio.Task[None] | None = None
         self._dirty = asyncio.Event()
         self._closed = False
+        self.reader = reader
+        """Who tells the search index what stands here."""
 
     @property
     def terminal(self) -> Terminal:
         """Return the terminal, made at first need."""
         if self._terminal is None:
-            self._terminal = Terminal(*self._first_size)
+            self._terminal = Terminal(*self._first_size, searchable=self.reader is not None)
         return self._terminal
 
     @property
@@ -105,7 +108,8 @@ class LiveScreen:
         self._pushed += len(data)
         if terminal.backlog > MOST_BACKLOG and terminal.shed(KEPT_BACKLOG):
             self.exact = False
-        if self._viewers or self._waiting or terminal.backlog > EAGER_BACKLOG:
+        full = self.reader is not None and self.reader.pushed(len(data))
+        if full or self._viewers or self._waiting or terminal.backlog > EAGER_BACKLOG:
             self._wake()
         elif self._quiet is None:
             self._quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._when_quiet)
@@ -195,7 +199,7 @@ class LiveScreen:
             self.exact = False
             while self.terminal.backlog > SLICE_BYTES and self.terminal.shed(SLICE_BYTES // 2):
                 pass
-            self.terminal.catch_up()
+            self._catch_up()
         return self.terminal.dump() + self.terminal.pending
 
     def left_behind(self) -> tuple[bool, bool]:
@@ -213,11 +217,32 @@ class LiveScreen:
         """
         if self.terminal.backlog > SLICE_BYTES:
             return False
-        self.terminal.catch_up()
+        self._catch_up()
         return True
+
+    def _catch_up(self) -> None:
+        """Parse all that waits, with a stop wherever a picture is wanted."""
+        terminal = self.terminal
+        while self.reader is not None and self.reader.places and terminal.backlog:
+            self._step(SLICE_BYTES)
+        terminal.catch_up()
+
+    def _step(self, limit: int) -> int:
+        """Parse up to `limit` bytes, or to where a picture is wanted; return how many."""
+        terminal, reader = self.terminal, self.reader
+        if reader is None:
+            return terminal.advance(limit)
+        stop = reader.next_place(terminal.offset)
+        taken = terminal.advance(min(limit, stop) if stop else limit)
+        if reader.places and not terminal.stream.held:
+            reader.look(terminal)
+        return taken
 
     def close(self) -> None:
         """Stop following."""
+        if self.reader is not None:
+            self.reader.close(self.terminal if self._look() else None)
+            self.reader = None
         self._closed = True
         self._viewers.clear()
         self._waiting.clear()
@@ -261,13 +286,16 @@ class LiveScreen:
         left = terminal.backlog  # what comes meanwhile waits for the next turn: more of it can be skipped then
         while left > 0 and terminal.backlog:
             start = perf_counter()
-            left -= terminal.advance(SLICE_BYTES)
+            left -= self._step(SLICE_BYTES)
             pause = (perf_counter() - start) * (FLOOD_PAUSE if flood else 1)
             await asyncio.sleep(0 if self._waiting else pause)
             if self._closed or (self._pushed > FLOOD_BYTES and not self._viewers and not self._waiting):
                 return
-        if self.exact and not terminal.backlog:
-            self._on_current(self.keyframe, Size(terminal.columns, terminal.lines))
+        if not terminal.backlog:
+            if self.reader is not None:
+                self.reader.current(terminal)
+            if self.exact:
+                self._on_current(self.keyframe, Size(terminal.columns, terminal.lines))
         waiting, self._waiting = self._waiting, []
         for call in waiting:
             call()
