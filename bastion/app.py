@@ -37,6 +37,7 @@ from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Missing, Unavailable
 from bastion.core.identity import Identity
+from bastion.core.session.chord import parse_chord
 from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.gate import run as run_command
 from bastion.frontends.commands.host_local import own_version
@@ -54,6 +55,7 @@ from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
 from bastion.services.login import Login
 from bastion.services.node import Node
+from bastion.services.packing import Packer
 from bastion.services.people import People
 from bastion.services.policies import Policies, Reload
 from bastion.services.ports import Farewell
@@ -95,6 +97,7 @@ class House:
     policies: Policies
     gatekeeper: Gatekeeper
     recorder: Recorder
+    packer: Packer
     harvest: Harvest
     live: Live
     control: Control
@@ -138,7 +141,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     signer,
                     low_water_bytes=settings.recording.free_bytes,
                     low_water_share=settings.recording.free_share,
+                    sync_seconds=settings.recording.sync_seconds,
                 )
+                packer = Packer(recordings, clock, level=settings.recording.compression, after=settings.recording.compress_after)
                 gatekeeper = Gatekeeper(policies, source, clock)
                 dialer = EndpointDialer(
                     SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
@@ -161,7 +166,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     recorder,
                     live,
                     ids.session_id,
-                    SessionLimits(settings.sessions.per_user, settings.sessions.per_node),
+                    _session_limits(settings),
                     settings.node,
                 )
                 keys = Keys()
@@ -184,9 +189,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     replay=Replay(recordings, clock, signer),
                     search=Search(index, harvest, recordings, gatekeeper, store.endpoints, auditor, clock),
                     version=own_version(),
+                    chord=parse_chord(settings.sessions.chord),
                 )
                 login = Login(store.users, auditor, clock, guests)
-                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, harvest, live, control, login, desk)
+                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, harvest, live, control, login, desk)
         finally:
             await store.close()
 
@@ -214,6 +220,7 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
+            packing = spawn("packer", house.packer.run())
             harvest = spawn("harvest", house.harvest.run())
             beside = {
                 "revocation": revocation.run(),
@@ -233,10 +240,12 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
+                house.packer.stop()
                 house.harvest.stop()
                 for task in tasks:
                     task.cancel()
                 await recording
+                await packing
                 await harvest
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
@@ -404,6 +413,11 @@ async def _collect(live: Live) -> None:
         await asyncio.sleep(10)
         turn += 1
         gc.collect(2 if turn % 30 == 0 or not live.actors() else 1)
+
+
+def _session_limits(settings: Settings) -> SessionLimits:
+    wanted = settings.sessions
+    return SessionLimits(wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord))
 
 
 def _wire_limits(settings: Settings) -> Any:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TRACK_BYTES: Final = 4 * 1024 * 1024
 _GAP_BYTES: Final = 4 * keyframes.EVERY_BYTES  # a flood leaves the session no quiet moment for a keyframe
+_RECORD: Final = keyframes.HEAD + 2 * keyframes.MAX_SCREEN  # what a damaged header claims may be gigabytes
 _HEADS: Final = 64 * 1024  # read at once: small keyframes are many to a block
 
 
@@ -74,13 +75,17 @@ class Index:
     def keyframe(self, time: int) -> Keyframe | None:
         """Return the last keyframe that is not after `time`."""
         for place in self.places.before(time):
-            record = self._held.get(place.offset, b"")
-            if not record and self._side is not None:
-                record = self._side.pread(place.length, place.at)
-            found = keyframes.unpack(record)
+            found = self.keyframe_at(place)
             if found is not None:
                 return found
         return None
+
+    def keyframe_at(self, place: Place) -> Keyframe | None:
+        """Return the keyframe that stands there; None when it is damaged."""
+        record = self._held.get(place.offset, b"")
+        if not record and self._side is not None:
+            record = self._side.pread(min(place.length, _RECORD), place.at)
+        return keyframes.unpack(record)
 
     def step(self) -> bool:
         """Look through the next chunk of what was not indexed yet; return whether there is more to do.
@@ -100,6 +105,21 @@ class Index:
         self._read_from += len(data)
         self._keep(self._indexer.feed(data))
         return True
+
+    def grow(self) -> bool:
+        """Take in the next chunk of what a live recording was given since; return whether there may be more at once."""
+        chunks = self._recordings.chunks(self._session_id, self._read_from)
+        data = next(chunks, b"")
+        if not data:
+            return False
+        self._read_from += len(data)
+        self._keep(self._indexer.feed(data))
+        self._load_track()
+        return True
+
+    def ended(self) -> None:
+        """Know that nothing is written any more."""
+        self._live = False
 
     def close(self) -> None:
         """Let go of the files."""
@@ -138,10 +158,7 @@ class Index:
 
     def _load(self) -> int:
         """Read what side files there are; return the length of the sound part of the keyframes."""
-        side = self._recordings.open_side(self._session_id, track.FILE)
-        if side is not None:
-            self._track = track.parse(side.pread(_TRACK_BYTES, 0))
-            side.close()
+        self._load_track()
         self._side = side = self._recordings.open_side(self._session_id, keyframes.FILE)
         at = 0
         if side is not None:
@@ -157,6 +174,12 @@ class Index:
             while self._found and not side.pread(1, self._found[-1].at + self._found[-1].length - 1):
                 at = self._found.pop().at  # the last record is not all there
         return at
+
+    def _load_track(self) -> None:
+        side = self._recordings.open_side(self._session_id, track.FILE)
+        if side is not None:
+            self._track = track.parse(side.pread(_TRACK_BYTES, 0))
+            side.close()
 
     def _start(self) -> Keyframe | None:
         start = self.keyframe(self.places.last.time) if self.places.last else None

@@ -14,31 +14,37 @@ from typing import TYPE_CHECKING, Final
 from bastion.core.errors import BastionError
 from bastion.core.keys import Key, KeyDecoder
 from bastion.core.recording import view
-from bastion.core.recording.find import Finder
-from bastion.core.recording.playback import Playback, clock_text
-from bastion.core.recording.reader import MAX_TIME
+from bastion.core.recording.controls import action
+from bastion.core.recording.playback import clock_text, exact_text
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.fullscreen import enter, leave
+from bastion.core.terminal.grid import Grid
+from bastion.core.terminal.style import PLAIN
 from bastion.core.terminal.viewport import Viewport
+from bastion.core.terminal.viewport import view as window
+from bastion.services.lookup import Lookup
+from bastion.services.playhead import Playhead
+from bastion.services.scroll import Scroll
 
 if TYPE_CHECKING:
     from bastion.core.terminal.caps import Caps
-    from bastion.core.terminal.grid import Grid, Row
+    from bastion.core.terminal.grid import Row
     from bastion.core.values import Size
     from bastion.services.console import Console
     from bastion.services.ports import Clock, Recordings
     from bastion.services.stage import Stage
 
-FRAME_SECONDS: Final = 1 / 30
-IDLE_SECONDS: Final = 3.0
-"""Nothing happening for longer is skipped (`s` switches that off)."""
-
 _ESCAPE_SECONDS: Final = 0.05
-_TICK_SECONDS: Final = 1.0
-_LIVE_SECONDS: Final = 0.25
+_GROW_SECONDS: Final = 1.0
 _MESSAGE_SECONDS: Final = 5.0
-_SECOND: Final = 1_000_000
 _NEEDLE: Final = 200
+_LINKS: Final = 20
+_RUN: Final = 50  # keys taken between two pictures: a held key must not starve the screen
+
+_IN_SCROLL: Final = frozenset(("wall", "input", "link", "help", "pan_left", "pan_right", "quit", "faster", "slower", "gaps"))
+"""What does not leave the page of rows that scrolled by."""
+_MOVES: Final = {"back": -5, "on": 5, "far_back": -60, "far_on": 60}
+_PANS: Final = {"pan_up": (0, -1), "pan_down": (0, 1), "pan_left": (-8, 0), "pan_right": (8, 0)}
 
 Job = Callable[[], bool]
 """A step of work for a thread; True when there is more to do."""
@@ -58,14 +64,14 @@ class Player:
         at: int = 0,
         speed: float = 1.0,
         live: bool = False,
+        needle: str = "",
     ) -> None:
         self._console = console
         self._caps = caps
         self._stage = stage
         self._clock = clock
         self._recordings = recordings
-        self._live = live
-        self._playback = Playback(clock.monotonic(), position=at, speed=speed)
+        self._head = Playhead(stage, clock, at=at, speed=speed, live=live)
         self._viewport = Viewport(*console.size)
         self._shown: Grid | None = None
         self._keys = KeyDecoder()
@@ -73,14 +79,18 @@ class Player:
         self._woken = asyncio.Event()
         self._writable = True
         self._done = False
-        self._follow = False  # at the live end
-        self._skip_idle = True
-        self._wall = self._input = False
+        self._wall: int = 0  # 0 off, 1 UTC, 2 as on the bastion's host
+        self._input = False
         self._prompt: str | None = None  # what is typed behind `/`
-        self._needle = ""
+        self._needle = needle[:_NEEDLE]
+        self._marked = bool(needle)  # whether it is marked on the screen
         self._message = ("", 0.0)
+        self._links: list[str] = []
+        self._help: int | None = None  # the first line of the help page in sight
+        self._scroll: Scroll | None = None
+        self._lookup: Lookup | None = None
         self._jobs: dict[str, tuple[asyncio.Future[bool], Job]] = {}
-        self._found: int | None = None
+        self._grows_at = 0.0
         self._timeline: tuple[tuple[int, int], float, view.Timeline] | None = None
 
     # ------------------------------------------------------------ what the console tells (ConsoleListener)
@@ -120,10 +130,12 @@ class Player:
         """Play until the person quits."""
         self._console.write(enter(self._caps))
         self._console.attach(self)
-        self._start("index", self._index_more)
+        self._start("index", self._stage.index.step)
         try:
             while not self._done:
-                await self._advance()
+                said = await self._head.advance(lambda: bool(self._typed) or self._done)
+                if said:
+                    self._say(said)
                 self._draw()
                 await self._wait()
                 self._go_on_with_jobs()
@@ -131,67 +143,81 @@ class Player:
                     await self._press(key)
         finally:
             self._console.detach()
-            self._console.write(leave(self._caps, self._shown))
+            self._console.write(leave(self._caps, self._shown) + "".join(f"{link}\r\n" for link in self._links).encode())
             await self._end_jobs()
             self._stage.index.close()
-
-    async def _advance(self) -> None:
-        now = self._clock.monotonic()
-        stage = self._stage
-        await stage.go(MAX_TIME if self._follow else self._playback.position(now), lambda: bool(self._typed) or self._done)
-        if stage.at_end and self._playback.playing:
-            if self._live:
-                self._follow = True
-                self._playback.jump(stage.reached, now)
-            elif stage.index.complete:
-                self._playback.jump(stage.reached, now)
-        elif self._playback.playing and self._skip_idle:
-            await self._skip()
-
-    async def _skip(self) -> None:
-        event = await self._stage.tape.peek()
-        now = self._clock.monotonic()
-        position = self._playback.position(now)
-        if event is None or position - self._stage.reached < IDLE_SECONDS * _SECOND:
-            return
-        gap = event.time - position
-        if gap > IDLE_SECONDS * _SECOND:
-            self._playback.jump(event.time, now)
-            self._say(f"{clock_text(gap)} without output skipped (s: show such gaps)")
 
     def _draw(self) -> None:
         if not self._writable:
             return
-        grid = self._stage.screen.snapshot()
-        picture, self._viewport = view.frame(grid, self._viewport, self._rows())
+        picture = self._picture()
         change = diff(self._shown, picture, self._caps)
         self._shown = picture
         if change:
             self._writable = self._console.write(change)
 
+    def _picture(self) -> Grid:
+        columns, lines = self._viewport.columns, self._viewport.lines
+        if self._help is not None:
+            return view.help_page(columns, lines, self._help)
+        rows = self._rows()
+        if self._scroll is not None:
+            page = self._scrolled(self._scroll, rows)
+            if page is not None:
+                return page
+        needle = self._needle if self._marked else ""
+        picture, self._viewport = view.frame(self._stage.screen.snapshot(), self._viewport, rows, needle)
+        return picture
+
+    def _scrolled(self, scroll: Scroll, below: list[Row]) -> Grid | None:
+        """Return the page of what scrolled by, with the status line under it; None when it is back at the screen."""
+        columns, lines = self._viewport.columns, self._viewport.lines
+        kept = below[-1:] if lines > 1 else []
+        page = scroll.page(lines - len(kept))
+        if page is None:  # still loading: what stands there stays
+            self._start("scroll", scroll.load)
+            return self._shown if self._shown is not None and len(self._shown.rows) == lines else Grid(columns, tuple(below[-1:] * lines))
+        if scroll.left:
+            self._scroll = None
+            return None
+        if "scroll" not in self._jobs:
+            self._start("scroll", scroll.load)  # a page ahead
+        grid = view.pile([view.marked(row, self._needle) for row in page] if self._marked else page, columns)
+        shown = window(grid, Viewport(columns, lines - len(kept), left=self._viewport.left, follow=False))
+        return Grid(columns, shown.rows[: lines - len(kept)] + tuple(kept), cursor_visible=False)
+
     def _rows(self) -> list[Row]:
         columns = self._viewport.columns
-        now = self._clock.monotonic()
-        index = self._stage.index
-        at_end = self._stage.at_end and (self._follow or self._playback.position(now) >= self._stage.reached)
-        position = self._stage.reached if at_end else self._playback.position(now)
-        duration = max(index.duration, self._stage.reached)
+        head, index = self._head, self._stage.index
+        position, duration = head.position, head.duration
+        entries = index.entries
+        who = view.holder(entries, position)
+        word, message = head.word, self._said(self._clock.monotonic())
+        if self._scroll is not None:
+            position = self._scroll.time
+            word = "scrolled back"
+            message = message or (
+                "this is its start · Esc back" if self._scroll.at_start else "PgUp PgDn Home · Enter: go there · Esc back"
+            )
         state = view.State(
             position=position,
             duration=duration,
-            complete=index.complete and not self._live,
-            speed=self._playback.speed,
-            word=self._word(at_end=at_end),
-            message=self._said(now),
+            complete=index.complete and not head.live,
+            speed=head.playback.speed,
+            word=word,
+            message=message,
             wall=self._wall_text(position) if self._wall else "",
+            holder=who,
+            look=view.holders(entries).get(who, PLAIN),
         )
-        rows = [view.timeline_row(columns, position, self._prepared(columns, duration, now))]
+        rows = [view.timeline_row(columns, position, self._prepared(columns, duration))]
         if self._input:
             rows.append(view.typed_row(columns, *self._stage.typed))
         return [*rows, view.status_row(columns, state)]
 
-    def _prepared(self, columns: int, duration: int, now: float) -> view.Timeline:
+    def _prepared(self, columns: int, duration: int) -> view.Timeline:
         """Return the row of time; it is worked out anew once a second, not for each frame."""
+        now = self._clock.monotonic()
         key = (columns, duration)
         if self._timeline is None or (key != self._timeline[0] and (columns != self._timeline[0][0] or now >= self._timeline[1])):
             index = self._stage.index
@@ -199,18 +225,11 @@ class Player:
             self._timeline = (key, now + 1.0, made)
         return self._timeline[2]
 
-    def _word(self, *, at_end: bool) -> str:
-        if self._follow:
-            return "live"
-        if at_end:
-            return "end"
-        return "playing" if self._playback.playing else "paused"
-
     def _said(self, now: float) -> str:
         if self._prompt is not None:
             return f"find: {self._prompt}_"
-        if "find" in self._jobs:
-            return f"looking for '{self._needle}' … (Esc stops)"
+        if self._lookup is not None:
+            return f"looking for '{self._needle}' … {clock_text(self._lookup.position)} (Esc stops)"
         text, at = self._message
         return text if now - at < _MESSAGE_SECONDS else ""
 
@@ -218,22 +237,21 @@ class Player:
         self._message = (text, self._clock.monotonic())
 
     def _wall_text(self, position: int) -> str:
-        stamp = self._stage.tape.header.timestamp
-        if stamp is None:
+        started_at = self._stage.tape.header.started_at
+        if started_at is None:
             return "no date"
-        return datetime.fromtimestamp(stamp + position / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        moment = datetime.fromtimestamp(started_at + position / 1e6, UTC)
+        if self._wall > 1:
+            moment = moment.astimezone()  # the host's own zone: ssh does not tell the person's
+        return moment.strftime("%Y-%m-%d %H:%M:%S %Z")
 
     async def _wait(self) -> None:
         """Wait for the next event, a key, a job, or a new second on the status line."""
-        timeout: float | None = None
-        if self._follow:
-            timeout = _LIVE_SECONDS
-        elif self._playback.playing:
-            timeout = _LIVE_SECONDS if self._live and self._stage.at_end else _TICK_SECONDS
-            event = await self._stage.tape.peek()
-            if event is not None:
-                due = self._playback.seconds_until(event.time, self._clock.monotonic())
-                timeout = min(timeout, max(FRAME_SECONDS, due))
+        timeout = await self._head.timeout()
+        if timeout is None and self._message[0]:
+            timeout = _MESSAGE_SECONDS
+        if self._lookup is not None:
+            timeout = min(timeout or _GROW_SECONDS, _GROW_SECONDS)
         if self._keys.pending:
             timeout = _ESCAPE_SECONDS
         if not self._typed:
@@ -246,56 +264,54 @@ class Player:
     # ------------------------------------------------------------ keys
 
     def _take_keys(self) -> list[Key]:
-        keys, self._typed = self._typed, []
+        keys, self._typed = self._typed[:_RUN], self._typed[_RUN:]
         return keys
 
-    async def _press(self, key: Key) -> None:  # noqa: C901, PLR0912 - the table of keys, one line each
+    async def _press(self, key: Key) -> None:
         if self._prompt is not None and key.name not in ("ctrl-c", "ctrl-d"):
             self._press_in_prompt(key)
             return
-        now = self._clock.monotonic()
-        playback = self._playback
-        match key.text if key.name == "text" else key.name:
-            case "q" | "Q" | "ctrl-c" | "ctrl-d":
-                self._done = True
-            case " ":
-                self._hold_position(now)
-                playback.set_playing(now, playing=not playback.playing)
-            case "+" | "=" | ">":
-                playback.faster(now)
-            case "-" | "_" | "<":
-                playback.slower(now)
-            case "left" | "right" | "shift-left" | "shift-right" as name:
-                step = (60 if name.startswith("shift-") else 5) * (1 if name.endswith("right") else -1)
-                self._hold_position(now)
-                self._seek(playback.position(now) + step * _SECOND)
-            case "home":
-                self._seek(0)
-            case "end":
-                self._seek(self._stage.index.duration)
-            case "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" as digit:
-                self._seek(self._stage.index.duration * int(digit) // 10)
-            case "[" | "]" as bracket:
-                self._seek_mark(forward=bracket == "]")
-            case "." | "," as sign:
-                await self._step(forward=sign == ".")
-            case "/":
-                self._prompt = ""
-            case "n":
-                self._find()
-            case "escape":
-                self._jobs.pop("find", None)
-            case "s":
-                self._skip_idle = not self._skip_idle
-                self._say("gaps without output are skipped" if self._skip_idle else "gaps without output are shown")
-            case "w":
-                self._wall = not self._wall
-            case "i":
-                self._input = not self._input
-            case "y":
-                self._say(f"replay {self._stage.tape.session_id} --at +{clock_text(playback.position(now))}")
-            case _:
-                pass
+        name = key.text if key.name == "text" else key.name
+        wanted = action(name)
+        if self._help is not None:
+            self._press_in_help(wanted)
+        elif self._scroll is None or not self._press_in_scroll(self._scroll, wanted, name):
+            await self._do(wanted, name)
+
+    async def _do(self, wanted: str, name: str) -> None:
+        head = self._head
+        if wanted in _MOVES:
+            head.move(_MOVES[wanted])
+        elif wanted in _PANS:
+            self._viewport = self._viewport.panned(self._stage.screen.snapshot(), *_PANS[wanted])
+        elif wanted in ("mark_before", "mark_after"):
+            found = head.mark(forward=wanted == "mark_after")
+            self._say((found.text or found.kind) if found else "no marker there")
+        elif wanted in ("step", "step_back"):
+            await head.step(forward=wanted == "step")
+        elif wanted in ("find_after", "find_before"):
+            self._find(forward=wanted == "find_after")
+        elif wanted in ("scroll_back", "scroll_on"):
+            self._scroll_by(-1 if wanted == "scroll_back" else 1)
+        elif wanted == "tenth":
+            head.tenth(int(name))
+        elif wanted:
+            {
+                "toggle": head.toggle,
+                "faster": lambda: head.playback.faster(self._clock.monotonic()),
+                "slower": lambda: head.playback.slower(self._clock.monotonic()),
+                "home": lambda: head.seek(0),
+                "end": head.to_end,
+                "search": self._open_prompt,
+                "gaps": self._switch_gaps,
+                "wall": self._switch_wall,
+                "input": self._switch_input,
+                "link": self._link,
+                "pan_home": self._pan_home,
+                "stop": self._stop,
+                "help": self._open_help,
+                "quit": self.lost,
+            }[wanted]()
 
     def _press_in_prompt(self, key: Key) -> None:
         prompt = self._prompt or ""
@@ -307,50 +323,85 @@ class Player:
             case "enter":
                 self._prompt = None
                 self._needle = prompt or self._needle
-                self._find()
+                self._find(forward=True)
             case "escape":
                 self._prompt = None
 
-    def _hold_position(self, now: float) -> None:
-        """Count from what is shown: at the live end, and at the end, the clock ran ahead of it."""
-        if self._follow or self._stage.at_end:
-            self._playback.jump(self._stage.reached, now)
-        self._follow = False
+    def _press_in_help(self, wanted: str) -> None:
+        page = max(1, self._viewport.lines - 3)
+        steps = {"pan_down": 1, "pan_up": -1, "scroll_on": page, "scroll_back": -page}
+        if wanted in steps:
+            self._help = max(0, min((self._help or 0) + steps[wanted], view.help_length(self._viewport.columns) - page))
+        elif wanted == "quit" or wanted not in steps:
+            self._help = None
 
-    def _seek(self, position: int) -> None:
-        self._follow = False
-        if self._stage.index.complete:
-            position = min(position, self._stage.index.duration)
-        self._playback.jump(position, self._clock.monotonic())
-
-    def _seek_mark(self, *, forward: bool) -> None:
-        here = self._playback.position(self._clock.monotonic())
-        entries = self._stage.index.entries
-        if forward:
-            wanted = next((entry for entry in entries if entry.time > here), None)
-        else:  # a second press within a second goes on to the one before
-            slack = _SECOND if self._playback.playing else 0
-            wanted = next((entry for entry in reversed(entries) if entry.time < here - slack), None)
-        if wanted is None:
-            self._say("no marker there")
-            return
-        self._seek(wanted.time)
-        self._say(wanted.text or wanted.kind)
-
-    async def _step(self, *, forward: bool) -> None:
-        now = self._clock.monotonic()
-        self._hold_position(now)
-        self._playback.set_playing(now, playing=False)
-        stage = self._stage
-        if forward:
-            time = await stage.step()
-            self._playback.jump(stage.reached if time is None else time, now)
+    def _press_in_scroll(self, scroll: Scroll, wanted: str, name: str) -> bool:
+        """Move in what scrolled by; return False for a key that means the same as ever."""
+        page = max(1, self._viewport.lines - 2)
+        steps = {"pan_down": 1, "pan_up": -1, "scroll_on": page, "scroll_back": -page, "toggle": page}
+        if wanted in steps:
+            scroll.move(steps[wanted])
+        elif wanted == "home":
+            scroll.to_start()
+        elif name == "enter":
+            self._scroll = None
+            self._head.seek(scroll.time)
+        elif wanted in ("stop", "end"):
+            self._scroll = None
         else:
-            self._playback.jump(await stage.before(stage.reached), now)
+            if wanted and wanted not in _IN_SCROLL:
+                self._scroll = None
+            return False
+        return True
+
+    def _scroll_by(self, direction: int) -> None:
+        if direction > 0:
+            return
+        self._head.pause()
+        index, tape = self._stage.index, self._stage.tape
+        self._scroll = Scroll(self._recordings, tape, index, self._stage.reached, self._stage.screen.snapshot().rows)
+        self._scroll.move(-max(1, self._viewport.lines - 2))
+
+    def _open_prompt(self) -> None:
+        self._prompt = ""
+
+    def _open_help(self) -> None:
+        self._help = 0
+
+    def _stop(self) -> None:
+        if self._lookup is not None:
+            self._lookup = None
+            self._jobs.pop("find", None)
+            self._say("stopped looking")
+        self._marked = False
+
+    def _switch_gaps(self) -> None:
+        self._head.skip_idle = not self._head.skip_idle
+        self._say("gaps without output are skipped" if self._head.skip_idle else "gaps without output are shown")
+
+    def _switch_wall(self) -> None:
+        here = datetime.fromtimestamp(self._clock.now(), UTC).astimezone()
+        self._wall = (self._wall + 1) % (3 if here.utcoffset() else 2)
+
+    def _switch_input(self) -> None:
+        self._input = not self._input
+
+    def _pan_home(self) -> None:
+        self._viewport = self._viewport.following()
+
+    def _link(self) -> None:
+        """Show the command that opens this moment; it is printed, too, when the player is left."""
+        self._head.hold()
+        link = f"replay {self._stage.tape.session_id} --at {exact_text(self._head.position)}"
+        self._say(link)
+        if link not in self._links:
+            self._links = [*self._links[1 - _LINKS :], link]
 
     # ------------------------------------------------------------ work in threads
 
     def _start(self, name: str, job: Job) -> None:
+        if name in self._jobs:
+            return
         future = asyncio.get_running_loop().run_in_executor(None, job)
         future.add_done_callback(lambda _: self._woken.set())
         self._jobs[name] = (future, job)
@@ -363,42 +414,49 @@ class Player:
             error = future.exception()
             if isinstance(error, BastionError):  # a part of the file that cannot be read: the rest still plays
                 self._say(error.public)
+                self._lookup = None if name == "find" else self._lookup
             elif future.result():
                 self._start(name, job)
             elif name == "find":
                 self._show_found()
+        now = self._clock.monotonic()
+        if self._head.live and self._stage.index.complete and not self._jobs and now >= self._grows_at:
+            self._grows_at = now + _GROW_SECONDS
+            self._start("live", self._grow)
+
+    def _grow(self) -> bool:
+        """Take in what a live recording was given, in a thread; know when it ends."""
+        live = self._recordings.is_live(self._stage.tape.session_id)
+        while self._stage.index.grow() and not self._done:
+            pass
+        if not live:
+            self._head.ended()
+        return False
 
     async def _end_jobs(self) -> None:
         running, self._jobs = [future for future, _ in self._jobs.values()], {}
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _index_more(self) -> bool:
-        return self._stage.index.step()
-
-    def _find(self) -> None:
+    def _find(self, *, forward: bool) -> None:
         if not self._needle:
             self._say("type / and what to find")
             return
-        now = self._clock.monotonic()
-        self._hold_position(now)
-        self._playback.set_playing(now, playing=False)
-        after = max(self._playback.position(now), self._stage.reached)
-        header, session_id = self._stage.tape.header, self._stage.tape.session_id
-        start = self._stage.index.keyframe(after)
-        finder = Finder(header, self._needle, after=after, start=start)
-        chunks = self._recordings.chunks(session_id, start.offset if start else 0)
-        self._found = None
-
-        def step() -> bool:
-            data = next(chunks, b"")
-            self._found = finder.feed(data) if data else finder.close()
-            return bool(data) and self._found is None
-
-        self._start("find", step)
+        self._head.pause()
+        self._marked = True
+        tape, index = self._stage.tape, self._stage.index
+        position = max(self._head.position, self._stage.reached) if forward else self._head.position
+        self._lookup = Lookup(self._recordings, tape, index, self._needle, position, forward=forward)
+        self._jobs.pop("find", None)
+        self._start("find", self._lookup.step)
 
     def _show_found(self) -> None:
-        if self._found is None:
-            self._say(f"'{self._needle}' does not come any more (Home, then n: from the start)")
+        lookup, self._lookup = self._lookup, None
+        if lookup is None:
+            return
+        if lookup.found is not None:
+            self._head.seek(lookup.found)
+            self._say(f"found '{lookup.needle}' (n: next, N: before)")
+        elif lookup.forward:
+            self._say(f"'{lookup.needle}' does not come any more (Home, then n: from the start)")
         else:
-            self._seek(self._found)
-            self._say(f"found '{self._needle}' (n: next)")
+            self._say(f"'{lookup.needle}' does not come before this")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
 SYNC_SECONDS: Final = 1.0
-"""A power cut may take this much and the time of one tick."""
+"""Unless a setting says otherwise: a power cut may take this much and the time of one tick."""
 _THREADS: Final = 8  # a disk takes many syncs at once in about the time of one
 _SIDES: Final = 256  # side entries that wait for the tick; a disk that slow loses the oldest of them
 LOW_WATER_BYTES: Final = 1 << 30
@@ -242,6 +242,7 @@ class Recorder:
         closed: Callable[[str], None] | None = None,
         low_water_bytes: int = LOW_WATER_BYTES,
         low_water_share: float = LOW_WATER_SHARE,
+        sync_seconds: float = SYNC_SECONDS,
     ) -> None:
         self._recordings = recordings
         self._clock = clock
@@ -250,6 +251,7 @@ class Recorder:
         self._closed = closed
         if signer is not None:
             self_test(signer)
+        self._sync_seconds = sync_seconds
         self._low_water = (low_water_bytes, low_water_share)
         self._open: set[Recording] = set()
         self._stopped = asyncio.Event()
@@ -330,10 +332,10 @@ class Recorder:
         return seal.digest
 
     async def run(self) -> None:
-        """Force all casts to the disk each second, in a thread, until `stop`. To be spawned once."""
+        """Force all casts to the disk each `sync_seconds`, in a thread, until `stop`. To be spawned once."""
         while not self._stopped.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), SYNC_SECONDS)
+                await asyncio.wait_for(self._stopped.wait(), self._sync_seconds)
             await self.sync()
         await self.sync()
 

@@ -9,7 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from bastion.core.errors import Misconfigured
+from bastion.core.errors import Corrupt, Misconfigured, Missing
 from bastion.core.recording import seal
 from bastion.core.recording.seal import Sealer, Verdict
 
@@ -91,12 +91,18 @@ class CastSeal:
 
 
 async def verify(recordings: Recordings, session_id: str, verifier: Verifier, *, digest: str = "") -> Verdict:
-    """Check a recording against its seals, and `digest` where the audit log knows it. `Missing`, `Corrupt`."""
+    """Check a recording against its seals, and `digest` where the audit log knows it.
+
+    A cast that is gone or cannot be read is a finding as well, so that checking all of them goes on with the next.
+    """
 
     def check() -> Verdict:
-        cast = recordings.chunks(session_id)
-        seals = seal.verified_lines(_side(recordings, session_id))
-        return seal.verify(cast, seals, verifier, session=session_id, digest=digest)
+        try:
+            cast = recordings.chunks(session_id)
+            seals = seal.verified_lines(_side(recordings, session_id))
+            return seal.verify(cast, seals, verifier, session=session_id, digest=digest)
+        except (Corrupt, Missing) as error:
+            return Verdict(0, 0, 0, ended=False, digest="", finding=error.public)
 
     return await asyncio.to_thread(check)
 

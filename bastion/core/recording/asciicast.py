@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bastion.core.values import Size
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of what this product adds to asciicast; see the room's docstring."""
 
 TAIL: Final = b"# bastion tail "

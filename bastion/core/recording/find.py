@@ -13,6 +13,8 @@ from bastion.core.recording.transcript import stripped
 from bastion.core.terminal import Terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bastion.core.recording.keyframes import Keyframe
 
 _GROUP_MICROSECONDS: Final = 50_000  # pictures closer than this are one to an eye
@@ -41,17 +43,28 @@ class Finder:
         self._standing: Counter[str] = Counter()
         self._look()
 
+    @property
+    def time(self) -> int:
+        """How far it looked (microseconds)."""
+        return self._time
+
     def feed(self, data: bytes) -> int | None:
-        """Return the moment (microseconds) at which the text came, or None when it did not within `data`."""
+        """Return the moment (microseconds) at which the text came, or None when it did not within `data`.
+
+        After a moment was returned this finder is spent: `moments` finds all of them.
+        """
+        return next(self.moments(data), None)
+
+    def moments(self, data: bytes) -> Iterator[int]:
+        """Yield every moment within `data` at which the text came. Take them all before the next call."""
         for event in self._reader.feed(data):
             if (event.time - self._checked >= _GROUP_MICROSECONDS and event.time > self._time) or self._fed > _GROUP_CHARACTERS:
                 if self._look() and self._time > self._after:
-                    return self._time
+                    yield self._time
                 self._checked = event.time
             self._take(event)
             if event.code == "o" and event.time > self._after and self._scrolls_by(event.data):
-                return event.time
-        return None
+                yield event.time
 
     def close(self) -> int | None:
         """Return the moment of the last picture if the text came with it."""

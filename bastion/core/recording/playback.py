@@ -10,7 +10,9 @@ from typing import Final
 
 from bastion.core.errors import Invalid
 
-_POSITION: Final = re.compile(r"(?P<plus>\+)?(?P<hours>\d{1,6})(?::(?P<minutes>\d{1,2}))?(?::(?P<seconds>\d{1,2}))?", re.ASCII)
+_POSITION: Final = re.compile(
+    r"(?P<plus>\+)?(?P<hours>\d{1,6})(?::(?P<minutes>\d{1,2}))?(?::(?P<seconds>\d{1,2}))?(?P<part>\.\d{1,6})?", re.ASCII
+)
 _DAY: Final = 86_400
 _LAST_HOUR: Final = 23
 _LAST_MINUTE: Final = 59
@@ -61,23 +63,24 @@ class Playback:
 def parse_position(text: str, started_at: float | None = None) -> int:
     """Return the microseconds into a recording that `text` names; `Invalid` when it names none.
 
-    `+1:20`, `+90` or `+1:02:03` count from the start. `12:30` and `12:30:05` are times of day (UTC), the first such
-    moment not before the start, which `started_at` (seconds since the epoch) tells.
+    `+1:20`, `+90`, `+1:02:03` or `+1:20.25` count from the start. `12:30` and `12:30:05` are times of day (UTC), the
+    first such moment not before the start, which `started_at` (seconds since the epoch) tells.
     """
     found = _POSITION.fullmatch(text.strip())
     if found is None or (not found["plus"] and (started_at is None or not found["minutes"])):
         raise Invalid("replay.at", f"{text[:32]!a} is no moment of a recording: use +1:20 (from the start) or 12:30 (time of day, UTC).")
     parts = [int(part) for part in (found["hours"], found["minutes"], found["seconds"]) if part]
+    micros = int((found["part"] or ".")[1:].ljust(6, "0"))
     if found["plus"]:
         seconds = 0
         for part in parts:
             seconds = seconds * 60 + part
-        return seconds * 1_000_000
+        return seconds * 1_000_000 + micros
     hours, minutes, seconds = (*parts, 0)[:3]
     if hours > _LAST_HOUR or minutes > _LAST_MINUTE or seconds > _LAST_MINUTE:
         raise Invalid("replay.at", f"{text[:32]!a} is no time of day.")
     since_midnight = (started_at or 0.0) % _DAY
-    return int((hours * 3600 + minutes * 60 + seconds - since_midnight) % _DAY * 1e6)
+    return int((hours * 3600 + minutes * 60 + seconds - since_midnight) % _DAY * 1e6) + micros
 
 
 def clock_text(position: int) -> str:
@@ -85,6 +88,12 @@ def clock_text(position: int) -> str:
     minutes, seconds = divmod(max(0, position) // 1_000_000, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def exact_text(position: int) -> str:
+    """Return microseconds as `parse_position` reads them back exactly: `+1:20`, `+1:20.25`."""
+    micros = max(0, position) % 1_000_000
+    return f"+{clock_text(position)}" + (f".{micros:06}".rstrip("0") if micros else "")
 
 
 def speed_text(speed: float) -> str:

@@ -30,6 +30,8 @@ MAX_DOCUMENT: Final = 16 * 1024 * 1024
 MAX_HEADER: Final = 1024 * 1024
 MAX_TIME: Final = 10 * 366 * 24 * 3600 * 1_000_000
 """Ten years in microseconds: nothing we can have recorded is later."""
+MAX_STAMP: Final = 250_000_000_000
+"""Seconds since the epoch: no date is later than the year 9892, and none that a calendar refuses."""
 MAX_NOTES: Final = 20
 
 _GZIP: Final = b"\x1f\x8b"
@@ -64,6 +66,14 @@ class Header:
     title: str = ""
     command: str = ""
     fields: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def started_at(self) -> float | None:
+        """When it began, in seconds since the epoch; more exact than `timestamp` where we recorded it."""
+        ours = self.fields.get("bastion")
+        exact = _number(ours.get("started_at")) if isinstance(ours, dict) else None
+        found = self.timestamp if exact is None else exact
+        return found if found is not None and 0 <= found < MAX_STAMP else None
 
 
 def _number(value: object) -> float | None:

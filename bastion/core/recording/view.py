@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bastion.core.recording.controls import CONTROLS
 from bastion.core.recording.playback import clock_text, speed_text
 from bastion.core.recording.track import CONTROL, Entry
+from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.paint import Canvas
 from bastion.core.terminal.style import BOLD, DIM, PLAIN, REVERSE, Style, style
 from bastion.core.terminal.viewport import Viewport, view
@@ -18,16 +20,17 @@ from bastion.core.text import text_width
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bastion.core.terminal.grid import Grid, Row
-
-HELP: Final = "space play · ←→ seek · [ ] marks · / find · +- speed · q quit"
+HINTS: Final = ("space play · ←→ seek · [ ] marks · / find · ? all keys · q quit", "space · ←→ · / find · ? keys · q quit", "? keys", "?")
+"""What the keys do, as much of it as there is room for."""
 
 _BARS: Final = "·▁▂▃▄▅▆▇█"
 _STATUS: Final = style(flags=REVERSE)
 _HEAD: Final = style(flags=REVERSE | BOLD)
-_FUTURE: Final = style(flags=DIM)
-_HOLDERS: Final = tuple(style(fg=color) for color in (2, 6, 3, 5, 4, 1))  # who held control, in order of first hold
+_FOUND: Final = style(fg=0, bg=3)
+_HOLDERS: Final = (2, 6, 3, 5, 4, 1)  # colours of who held control, in order of first hold
 _TIMELINE_FROM: Final = 6  # lines a window needs before one of them goes to the timeline
+_HELP_WIDTH: Final = 42  # of one column of the help page
+_KEY_WIDTH: Final = 9
 
 
 class State(NamedTuple):
@@ -40,20 +43,29 @@ class State(NamedTuple):
     word: str
     message: str = ""
     wall: str = ""
+    holder: str = ""
+    """Who held control at `position`."""
+    look: Style = PLAIN
+    """The holder's colour on the timeline."""
 
 
 def status_row(columns: int, state: State) -> Row:
-    """Return the last line: where, how fast, and what the keys do or the last thing that happened."""
+    """Return the last line: where, how fast, who held control, and what the keys do or the last thing that happened."""
     canvas = Canvas(columns, 1, _STATUS)
     total = clock_text(state.duration) + ("" if state.complete else "+")
-    left = f" {clock_text(state.position)}/{total}  {speed_text(state.speed)}  {state.word}"
+    x = canvas.text(0, 0, f" {clock_text(state.position)}/{total}  {speed_text(state.speed)}  ", _STATUS)
+    x = canvas.text(x, 0, state.word, _HEAD)
     if state.wall:
-        left += f"  {state.wall}"
-    right = state.message or HELP
-    x = canvas.text(0, 0, left, _STATUS)
+        x = canvas.text(x, 0, f"  {state.wall}", _STATUS)
+    if state.holder and columns - x > text_width(state.holder) + (12 if state.message else 4):
+        x = canvas.text(x, 0, "  ", _STATUS)
+        x = canvas.text(x, 0, "●", style(fg=state.look.bg, bg=state.look.fg, flags=REVERSE) if state.look is not PLAIN else _STATUS)
+        x = canvas.text(x, 0, f" {state.holder}", _STATUS)
     room = columns - x - 3
-    if room > 0:
-        canvas.text(max(x + 2, columns - text_width(right) - 1), 0, right, _STATUS, min(room, text_width(right)))
+    right = state.message or next((hint for hint in HINTS if text_width(hint) <= room), "")
+    if room > 0 and right:
+        width = min(room, text_width(right))
+        canvas.text(columns - width - 1, 0, right, _STATUS, width)
     return canvas.row(0)
 
 
@@ -75,27 +87,45 @@ def timeline(columns: int, duration: int, activity: Sequence[int], entries: Sequ
             bars[x] = _BARS[-(-amount * (len(_BARS) - 1) // most)]
     for entry in entries:
         bars[min(columns - 1, entry.time * columns // length)] = "◆"
-    return Timeline("".join(bars), tuple(_holders(columns, length, entries)), length)
+    return Timeline("".join(bars), tuple(_row_of_holders(columns, length, entries)), length)
 
 
 def timeline_row(columns: int, position: int, prepared: Timeline) -> Row:
-    """Return the row of time with the position in it."""
+    """Return the row of time with the position in it; what is still to come is dim."""
     canvas = Canvas(columns, 1)
     here = min(columns - 1, position * columns // prepared.duration)
     for x, (bar, look) in enumerate(zip(prepared.bars[:columns], prepared.looks, strict=False)):
-        canvas.text(x, 0, bar, look if x <= here else _FUTURE)
-    canvas.text(here, 0, "█", _HEAD)
+        canvas.text(x, 0, bar, look if x < here else style(look.fg, flags=DIM if x > here else REVERSE | BOLD))
     return canvas.row(0)
 
 
-def _holders(columns: int, duration: int, entries: Sequence[Entry]) -> list[Style]:
-    looks: dict[str, Style] = {"": PLAIN}
+def holders(entries: Sequence[Entry]) -> dict[str, Style]:
+    """Return who held control, by first hold, each with a colour; there are more people than colours."""
+    looks: dict[str, Style] = {}
+    for entry in entries:
+        if entry.kind == CONTROL and entry.who:
+            looks.setdefault(entry.who, style(fg=_HOLDERS[len(looks) % len(_HOLDERS)]))
+    return looks
+
+
+def holder(entries: Sequence[Entry], position: int) -> str:
+    """Return who held control at a moment; "" for nobody, or when that is not known."""
+    who = ""
+    for entry in entries:
+        if entry.time > position:
+            break
+        if entry.kind == CONTROL:
+            who = entry.who
+    return who
+
+
+def _row_of_holders(columns: int, duration: int, entries: Sequence[Entry]) -> list[Style]:
+    looks = holders(entries)
     row = [PLAIN] * columns
     for entry in entries:
         if entry.kind == CONTROL:
-            look = looks.setdefault(entry.who, _HOLDERS[(len(looks) - 1) % len(_HOLDERS)])
             x = min(columns - 1, entry.time * columns // duration)
-            row[x:] = [look] * (columns - x)
+            row[x:] = [looks.get(entry.who, PLAIN)] * (columns - x)
     return row
 
 
@@ -104,12 +134,12 @@ def typed_row(columns: int, by: str, keys: str) -> Row:
     canvas = Canvas(columns, 1, _STATUS)
     name = f" {by or 'typed'}> "
     x = canvas.text(0, 0, name, _HEAD)
-    canvas.text(x, 0, keys[-max(1, columns - x - 1) :], _STATUS)
+    canvas.text(x, 0, keys[-max(1, columns - x - 1) :] if keys else "(nothing recorded up to here)", _STATUS)
     return canvas.row(0)
 
 
-def frame(grid: Grid, viewport: Viewport, below: Sequence[Row]) -> tuple[Grid, Viewport]:
-    """Return the window's picture, and the viewport moved with the cursor.
+def frame(grid: Grid, viewport: Viewport, below: Sequence[Row], needle: str = "") -> tuple[Grid, Viewport]:
+    """Return the window's picture, and the viewport moved with the cursor. `needle` is marked wherever it stands.
 
     Under the recording's screen stand our rows; where there is little room only the last of them, or none.
     """
@@ -118,5 +148,60 @@ def frame(grid: Grid, viewport: Viewport, below: Sequence[Row]) -> tuple[Grid, V
     kept = list(below)[len(below) - room :]
     inner = viewport.resized(columns, lines - len(kept)).followed(grid)
     shown = view(grid, inner)
-    picture = replace(shown, rows=shown.rows + tuple(kept), title="")
+    rows = tuple(marked(row, needle) for row in shown.rows) if needle else shown.rows
+    picture = replace(shown, rows=rows + tuple(kept), title="")
     return picture, inner.resized(columns, lines)
+
+
+def marked(row: Row, needle: str) -> Row:
+    """Return the row with every place where `needle` stands (letters whatever their case) in another colour."""
+    folded = [char.casefold() for char in row.chars]
+    text, wanted = "".join(folded), needle.casefold()
+    at = text.find(wanted) if wanted else -1
+    if at < 0:
+        return row
+    cells = [x for x, char in enumerate(folded) for _ in char]  # which cell each letter of the text stands in
+    styles = list(row.styles)
+    while at >= 0:
+        for x in range(cells[at], cells[at + len(wanted) - 1] + 1):
+            styles[x] = _FOUND
+        at = text.find(wanted, at + len(wanted))
+    return Row(row.chars, tuple(styles))
+
+
+def pile(rows: Sequence[Row], columns: int) -> Grid:
+    """Return rows that scrolled by, each as wide as it was, as one picture at least `columns` wide."""
+    width = max([columns, *(len(row.chars) for row in rows)])
+    padded = tuple(
+        row
+        if len(row.chars) == width
+        else Row(row.chars + (" ",) * (width - len(row.chars)), row.styles + (PLAIN,) * (width - len(row.styles)))
+        for row in rows
+    )
+    return Grid(width, padded, cursor_visible=False)
+
+
+def help_length(columns: int) -> int:
+    """Return how many lines the table of keys has in a window that wide."""
+    return -(-len(CONTROLS) // _beside(columns))
+
+
+def _beside(columns: int) -> int:
+    return max(1, min(2, (columns - 2) // _HELP_WIDTH))
+
+
+def help_page(columns: int, lines: int, top: int) -> Grid:
+    """Return the page of keys, in as many columns as there is room for, from line `top` on."""
+    tall = help_length(columns)
+    canvas = Canvas(columns, lines)
+    canvas.text(1, 0, "Keys of the player", style(flags=BOLD))
+    if lines > 1:
+        canvas.text(0, lines - 1, " ↑↓ more · any other key: back" if tall > lines - 3 else " any key: back", _STATUS, columns)
+    room = max(1, lines - 3)
+    top = max(0, min(top, tall - room))
+    for at, control in enumerate(CONTROLS):
+        x, y = 1 + at // tall * _HELP_WIDTH, at % tall - top
+        if 0 <= y < room:
+            canvas.text(x, 2 + y, control.shown, style(fg=6), _KEY_WIDTH)
+            canvas.text(x + _KEY_WIDTH, 2 + y, control.text, PLAIN, min(_HELP_WIDTH - _KEY_WIDTH, columns - x - _KEY_WIDTH))
+    return canvas.frame()

@@ -8,6 +8,7 @@ means nothing, `ILLEGAL` where only a bug can bring it (then `Session.handle` ra
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -23,6 +24,16 @@ class State(Enum):
     PAUSED = "paused"
     CLOSING = "closing"
     CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended, or is ending."""
+
+    code: str
+    text: str
+    status: int | None = None
+    signal: str | None = None
 
 
 IGNORE: Final = ""

@@ -109,7 +109,7 @@ class Terminal:
             self._guard(lambda: self.stream.go_on(EFFORT))
             return 0
         if self._backlog >= SKIP_FROM and self.offset >= self._look_again:
-            if possible(self.screen, self.stream):
+            if possible(self.screen, self.stream) or self._nothing_waits():
                 skipped = self._skip()
                 if skipped:
                     return skipped
@@ -133,6 +133,11 @@ class Terminal:
             if self.stream.held:
                 break
         return taken
+
+    def _nothing_waits(self) -> bool:
+        """Return whether NULs come next, which do nothing anywhere."""
+        first = self._waiting[0]
+        return isinstance(first, bytes) and first[:1] == b"\0" and not self.stream.unfinished
 
     def _skip(self) -> int:
         """Pass over what can be passed over of the waiting bytes; return how many."""

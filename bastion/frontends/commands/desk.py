@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from bastion.core.access.decision import Decision, Verdict
 from bastion.core.errors import BastionError, Conflict, Missing
+from bastion.core.session.chord import CHORD
 from bastion.core.text import safe_text
 
 if TYPE_CHECKING:
@@ -241,6 +242,8 @@ class Desk:
     replay: Replay
     search: Search
     version: str = "0"
+    chord: int = CHORD
+    """The key that speaks to the bastion in a session."""
     node: Node | None = None
     """None where nothing is served: the host's program on its own."""
 

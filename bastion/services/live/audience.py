@@ -31,7 +31,7 @@ AGAIN_SECONDS: Final = 0.15  # output took the overlay away: it comes back when 
 THEIR_OWN_END: Final = frozenset({"exit", "signal", "session.lost"})  # the far program ended itself, or nobody is there
 _BAR: Final = style(flags=REVERSE)
 HELP: Final = (
-    "Ctrl-] and then   d  leave (yours goes on, attach brings it back)   Ctrl-]  send it",
+    "{0} and then   d  leave (yours goes on, attach brings it back)   {0}  send it",
     "  r  ask for the keyboard   g  give it   t  take it   w  who is here   i  invite",
     "  P  pause or resume   k  end for everybody   arrows  move the picture   .  follow",
     "  c  menu: another window   n p 0-9  switch   s  list them   D  leave them all",
@@ -83,11 +83,12 @@ class Audience:
     # ------------------------------------------------------------ back-pressure
 
     def hold_typing(self, participant: str | None = None) -> None:
-        """The endpoint takes no more: stop that one, or who types."""
-        seat = self._seats.get(participant or self._session.control.holder or "")
-        if seat is not None and not seat.endpoint_waits:
-            seat.endpoint_waits = True
-            seat.console.pause()
+        """The endpoint takes no more: stop that one, or all who type."""
+        for key in [participant] if participant else self._session.typists():
+            seat = self._seats.get(key)
+            if seat is not None and not seat.endpoint_waits:
+                seat.endpoint_waits = True
+                seat.console.pause()
 
     def let_type(self) -> None:
         """The endpoint takes more again."""
@@ -213,7 +214,7 @@ class Audience:
         """Show the keys."""
         seat = self._seats.get(effect.participant)
         if seat is not None:
-            self._tell(seat, list(HELP), HELP_SECONDS)
+            self._tell(seat, [text.format(self._session.chord_name) for text in HELP], HELP_SECONDS)
 
     def prompt(self, effect: do.Prompt) -> None:
         """Show a question of ours with its answer so far, until there is none."""
@@ -237,11 +238,12 @@ class Audience:
         if seat is None:
             return
         session, now = self._session, self._now()
+        typists = session.typists()
         lines = []
         for person in session.people.values():
             theirs = self._seats.get(person.id)
             lag = theirs.lag if theirs is not None else 0.0
-            does = "detached" if not person.attached else "types" if person.id == session.control.holder else person.role.value
+            does = "detached" if not person.attached else "types" if person.id in typists else person.role.value
             since = show_duration(max(0.0, now - person.joined_at))
             behind = f"  {lag:.0f}s behind" if lag >= 1 else ""
             lines.append(f"{safe_text(person.name)}  {does}  from {safe_text(person.source)}  for {since}  {person.size}{behind}")
@@ -319,7 +321,6 @@ class Audience:
         who = session.people.get(participant)
         if seat is None or who is None:
             return None
-        holder = session.people.get(session.control.holder or "")
         owner = session.people[session.owner]
         state = " PAUSED " if session.state is State.PAUSED else " "
         words = seat.words
@@ -327,11 +328,18 @@ class Audience:
             words[0]
             if len(words) == 1
             else (
-                f"{owner.name}@{self._endpoint}{state}{session.size} | {holder.name if holder else 'nobody'} types"
-                f" | you: {who.role.value} {seat.size} | REC{self._time_left()} | Ctrl-] d leaves, ? help"
+                f"{owner.name}@{self._endpoint}{state}{session.size} | {self._who_types()}"
+                f" | you: {who.role.value} {seat.size} | REC{self._time_left()} | {session.chord_name} d leaves, ? help"
             )
         )
         return line(seat.size.columns, f" {safe_text(text)}", _BAR)
+
+    def _who_types(self) -> str:
+        names = [self._session.people[key].name for key in self._session.typists()]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004 - names that fit a line
+        if len(names) > 1:
+            return f"{', '.join(names[:3])}{more} type"
+        return f"{names[0] if names else 'nobody'} types"
 
     def panel(self, participant: str) -> tuple[Row, ...]:
         """Return several lines of ours, to stand over a viewer's picture."""

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bastion.core.recording.glean import GAP, PICTURE_MICROSECONDS, Mark
 from bastion.core.recording.lines import Rows, ScreenLines, TypedLines
+from bastion.services.harvest import Sheaf
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bastion.core.recording.lines import Flood, Line
     from bastion.core.session.session import Session
     from bastion.core.terminal import Terminal
     from bastion.services.harvest import Harvest
@@ -32,25 +36,21 @@ class Place(NamedTuple):
     length: int
 
 
-def open_reader(harvest: Harvest | None, record: SessionRecord, recording: Recording, session: Session) -> ScreenReader | None:
-    """Return the reader of a new session, None where nothing is searched."""
-    return None if harvest is None else ScreenReader(harvest, record, recording, session)
-
-
 class ScreenReader:
     """One session's reader. The session calls it on the loop."""
 
-    def __init__(self, harvest: Harvest, record: SessionRecord, recording: Recording, session: Session) -> None:
+    def __init__(self, harvest: Harvest | None, record: SessionRecord, recording: Recording, session: Session) -> None:
         self._harvest = harvest
-        self._sheaf = harvest.begin(record)
+        self._sheaf = harvest.begin(record) if harvest else Sheaf("", "", "", 0.0)
         self._recording = recording
-        self._writer = recording.writer
+        self._writer = recording.writer if harvest else None
         self._session = session
         self._lines = ScreenLines()
         self._typed = TypedLines()
         self._mark = Mark()
         self._typed_until = 0
         self._late: asyncio.TimerHandle | None = None
+        self._closed = False
         self._shown = 0
         self._last = Place(0, 0, 0)
         self._pictured = Place(0, -PICTURE_MICROSECONDS, 0)
@@ -112,17 +112,24 @@ class ScreenReader:
         self._typed_until = writer.length
         if found:
             self._mark = self._mark._replace(typed=self._typed.held, typed_until=self._typed_until)
-            self._harvest.told(self._sheaf, found, (), self._mark)
+            self._tell(found)
 
     def close(self, terminal: Terminal | None) -> None:
         """End: with the `terminal` when it shows all that was recorded, else the rest is read from the cast."""
+        if self._closed or self._harvest is None:
+            return
+        self._closed = True
         if self._late is not None:
             self._late.cancel()
         if terminal is not None:
             self._take(terminal)
-            self._harvest.told(self._sheaf, [*self._lines.close(), *self._typed.close()], self._lines.floods(), None)
+            self._tell([*self._lines.close(), *self._typed.close()], self._lines.floods())
         self._sheaf.held = None
         self._harvest.end(self._sheaf, done=terminal is not None and self._writer is not None)
+
+    def _tell(self, lines: Sequence[Line], floods: Sequence[Flood] = ()) -> None:
+        if self._harvest is not None:
+            self._harvest.told(self._sheaf, lines, floods, self._mark)
 
     def _holder(self) -> str:
         """Return who has control."""
@@ -137,4 +144,4 @@ class ScreenReader:
         self._pictured = place
         self._sheaf.held = held = lines.held
         self._mark = Mark(place.length, place.time, held.text if held else "", self._typed.held, self._typed_until)
-        self._harvest.told(self._sheaf, found, lines.floods() if lines.thirsty else (), self._mark)
+        self._tell(found, lines.floods() if lines.thirsty else ())
