@@ -212,8 +212,7 @@ class Harvest:
             record = await self._sessions.get(session)
             mark = (await self._index.unfinished()).get(session, Mark())
             portion = Portion(record.id, record.user, record.endpoint, record.started_at)
-            if not await asyncio.to_thread(self._recordings.is_live, session):
-                done = await self._glean(portion, mark)
+            done = await self._glean(portion, mark)
         except Missing:
             await self._index.remove(session)
         except Corrupt as error:

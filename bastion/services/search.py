@@ -83,26 +83,25 @@ class Search:
         return self._harvest.lag, await self._index.state()
 
     async def moment(self, hit: Hit) -> int:
-        """Return the moment (microseconds) at which the hit's text came to stand there; near it when that cannot be found."""
+        """Return the moment (microseconds) at which the hit's line came to stand there; near it when that cannot be found."""
         if hit.line.typed:
             return hit.line.time
-        text = hit.line.text[hit.start : hit.start + hit.length]
         try:
             tape = await Tape.open(self._recordings, hit.session)
-            return await asyncio.to_thread(self._moment, hit, text, tape)
+            return await asyncio.to_thread(self._moment, hit, tape)
         except BastionError:
             return hit.line.time
 
     # ------------------------------------------------------------ the inside
 
-    def _moment(self, hit: Hit, text: str, tape: Tape) -> int:
+    def _moment(self, hit: Hit, tape: Tape) -> int:
         after = max(0, hit.line.time - _NEAR)
         index = Index(self._recordings, hit.session, tape.header)
         try:
             start = index.keyframe(after)
         finally:
             index.close()
-        finder = Finder(tape.header, text, after=after, start=start)
+        finder = Finder(tape.header, hit.line.text, after=after, start=start)
         found: int | None = None
         for number, data in enumerate(self._recordings.chunks(hit.session, start.offset if start else 0)):
             found = finder.feed(data)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bastion.core.recording.keyframes import Due
-from bastion.core.recording.lines import Flood, Line, Rows, ScreenLines, TypedLines
+from bastion.core.recording.lines import Flood, Line, Rows, ScreenLines, TypedLines, harmless
 from bastion.core.recording.reader import CastReader, Event, Header, parse_size
 from bastion.core.recording.track import CONTROL, Entry
 from bastion.core.terminal import Terminal
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from bastion.core.recording.keyframes import Keyframe
 
-GAP: Final = 150_000
-"""Microseconds without output that make a picture: no eye takes in less."""
+GAP: Final = 50_000
+"""Microseconds without output that make a picture: what stands for less is one with what follows, to an eye."""
 PICTURE_BYTES: Final = 64 * 1024
 """Output that makes one in any case."""
 PICTURE_MICROSECONDS: Final = 1_000_000
@@ -126,7 +126,7 @@ class Gleaner:
             self._due.made(self.time, event.offset)
             self._picture()
             return
-        paused = event.code == "o" and event.time - self._last >= GAP
+        paused = event.code == "o" and event.time - self._last >= GAP and not harmless(event.data)
         long_ago = self._fed >= PICTURE_BYTES or event.time - self._pictured >= PICTURE_MICROSECONDS
         if paused or long_ago or event.code == "r":
             self._picture()
@@ -161,7 +161,7 @@ class Gleaner:
         self._terminal.collect_lines(wanted=screen.thirsty)
 
     def _rows(self) -> Rows:
-        return Rows(self._terminal.texts(), self._terminal.cursor[1])
+        return Rows(self._terminal.texts(), self._terminal.cursor[1], self._terminal.alternate)
 
     def _who(self) -> str:
         """Return who had control at the last output."""

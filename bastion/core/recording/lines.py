@@ -28,6 +28,8 @@ _LEFT_ROW: Final = 0  # a line that was never on a picture was last seen in the 
 _TYPED_ROW: Final = -1
 _AGAIN: Final = 100  # lines the budget must have saved before what scrolls by is collected again
 _SECOND: Final = 1_000_000
+_FEW_LETTERS: Final = 8
+_HARMLESS: Final = frozenset(" !\"#$%&'()*+,-./:;<=>?@[]^_`{|}~\\") | frozenset(bytes([code]) for code in range(32, 127))
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?", re.DOTALL)
 
 
@@ -77,10 +79,44 @@ class Budget:
 
 
 class Rows(NamedTuple):
-    """A picture as texts. `rows`: (text without trailing blanks, whether it goes on in the row below), `cursor`: its row."""
+    """A picture as texts. `rows`: (text without trailing blanks, whether it goes on in the row below); `cursor`: its row.
+
+    `alternate`: it is the screen that full-screen programs have for themselves.
+    """
 
     rows: Sequence[tuple[str, bool]]
     cursor: int
+    alternate: bool = False
+
+
+def harmless(data: str | bytes) -> bool:
+    """Return whether this output only adds a few letters where the cursor is: no picture is wanted before it."""
+    return len(data) <= _FEW_LETTERS and (data.isalnum() or data in _HARMLESS)
+
+
+class _Telling:
+    """The lines of one picture that are told, as far as the budget goes."""
+
+    def __init__(self, room: int, known: set[str]) -> None:
+        self._room = room
+        self._known = known
+        self.found: list[Line] = []
+        self.lost = False
+
+    def news(self, text: str) -> bool:
+        """Return whether this is a line that did not stand there before."""
+        return text not in self._known and not text.isspace()
+
+    def tell(self, time: int, row: int, by: str, text: str) -> bool:
+        """Tell a line, once; False when the budget is spent."""
+        if not self.news(text):
+            return True
+        if len(self.found) >= self._room:
+            self.lost = True
+            return False
+        self._known.add(text)
+        self.found.append(Line(time, row, by, text[:LONGEST].strip()))
+        return True
 
 
 class ScreenLines:
@@ -90,6 +126,8 @@ class ScreenLines:
         self._budget = budget or Budget()
         self._standing: set[str] = set()
         self._before: set[str] = set()
+        self._other: set[str] = set()  # what stood on the other screen when it was left: it comes back with it
+        self._rows = Rows((), 0)
         self._time = 0
         self.held: Line | None = None
         self.thirsty = True
@@ -99,11 +137,12 @@ class ScreenLines:
     def start(self, time: int, picture: Rows, held: str = "") -> None:
         """Go on where somebody stopped: what stands in `picture` was told, but for `held`, the line with the cursor."""
         self._time = time
+        self._rows = picture
         self._standing = {text for text, _ in picture.rows}
         for row, last, text in _logical(picture.rows):
-            if held and text == held and row <= picture.cursor <= last:
+            if held and text.strip() == held and row <= picture.cursor <= last:
                 self._standing.discard(text)
-                self.held = Line(time, row, "", text)
+                self.held = Line(time, row, "", held)
             else:
                 self._standing.add(text)
 
@@ -112,45 +151,47 @@ class ScreenLines:
 
         `left` None: they were not collected, since nobody was thirsty.
         """
-        known = self._standing | self._before
-        room = self._budget.left(time)
-        found: list[Line] = []
-        lost = False
+        before, self._rows = self._rows, picture
+        if not left and self._only_typed(time, before, picture, by):
+            return []
+        if before.alternate != picture.alternate:
+            self._before, self._other = self._other, self._standing
+        budget = _Telling(self._budget.left(time), {"", *self._standing, *self._before})
         held, self.held = self.held, None
-        telling: set[str] = set()
         for text in left or ():
-            line = text[:LONGEST].strip()
-            if not line or text in known or line in telling:
-                continue
-            if len(found) >= room:
-                lost = True
-                break
-            telling.add(line)
-            found.append(Line(self._time, _LEFT_ROW, by, line))
+            budget.tell(self._time, _LEFT_ROW, by, text)
         standing = {text for text, _ in picture.rows}
         logical = _logical(picture.rows)
         for row, last, text in logical:
-            line = text[:LONGEST].strip()
             standing.add(text)
-            if not line or text in known or line in telling:
-                continue
-            if row <= picture.cursor <= last:
-                self.held = Line(time, row, by, line)
+            if row <= picture.cursor <= last and budget.news(text):
+                self.held = Line(time, row, by, text[:LONGEST].strip())
                 standing.discard(text)
-            elif len(found) >= room:
-                lost = True
-                standing.discard(text)
-            else:
-                telling.add(line)
-                found.append(Line(time, row, by, line))
-        if held is not None and held.text not in telling and not self._grew(held, logical):
+            elif not budget.tell(time, row, by, text):
+                standing.discard(text)  # it is told when the budget allows it, if it stands there still
+        found = budget.found
+        if held is not None and not _grew(held, [line.text for line in found]) and not _grew(held, [text for *_, text in logical]):
             found.append(held)
-        if lost or (left is None and self._standing.isdisjoint(standing - {""})):
+        if budget.lost or (left is None and self._standing.isdisjoint(standing - {""})):
             self._flood = Flood(self._flood.since if self._flood else self._time, time)
         self._before, self._standing, self._time = self._standing, standing, time
         self._budget.take(len(found))
         self.thirsty = self._budget.left(time) >= (1 if left is not None else _AGAIN)
         return found
+
+    def _only_typed(self, time: int, before: Rows, picture: Rows, by: str) -> bool:
+        """Take a picture that differs from the last in nothing but what was added to the held line: the hot path."""
+        held, at = self.held, picture.cursor
+        if held is None or at != before.cursor or len(before.rows) != len(picture.rows) or not 0 <= at < len(before.rows):
+            return False
+        text, wrapped = picture.rows[at]
+        if wrapped or (at and picture.rows[at - 1][1]) or not text.strip().startswith(held.text):
+            return False
+        if before.rows[:at] != picture.rows[:at] or before.rows[at + 1 :] != picture.rows[at + 1 :]:
+            return False
+        self.held = Line(time, at, by, text[:LONGEST].strip())
+        self._time = time
+        return True
 
     def close(self) -> list[Line]:
         """Return the line that was still held."""
@@ -162,9 +203,10 @@ class ScreenLines:
         flood, self._flood = self._flood, None
         return [flood] if flood is not None else []
 
-    def _grew(self, held: Line, logical: list[tuple[int, int, str]]) -> bool:
-        """Return whether the held line stands there still, or a longer one that begins with it."""
-        return any(text.strip().startswith(held.text) for _, _, text in logical)
+
+def _grew(held: Line, texts: Iterable[str]) -> bool:
+    """Return whether the held line is among these still, or a longer one that begins with it."""
+    return any(text.strip().startswith(held.text) for text in texts)
 
 
 def _logical(rows: Sequence[tuple[str, bool]]) -> list[tuple[int, int, str]]:
@@ -215,7 +257,8 @@ class TypedLines:
             elif key == "\x15":  # Ctrl-U
                 self._text = ""
             elif key == "\x17":  # Ctrl-W
-                self._text = self._text.rstrip().rpartition(" ")[0]
+                kept = self._text.rstrip()
+                self._text = kept[: kept.rfind(" ") + 1]
             elif key.isprintable():
                 self._text += key
                 if len(self._text) >= LONGEST:

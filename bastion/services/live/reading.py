@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bastion.core.recording.glean import GAP, PICTURE_MICROSECONDS, Mark
-from bastion.core.recording.lines import Rows, ScreenLines, TypedLines
+from bastion.core.recording.lines import Rows, ScreenLines, TypedLines, harmless
 from bastion.services.harvest import Sheaf
 
 if TYPE_CHECKING:
@@ -56,16 +56,16 @@ class ScreenReader:
         self._pictured = Place(0, -PICTURE_MICROSECONDS, 0)
         self.places: deque[Place] = deque()
 
-    def pushed(self, size: int) -> bool:
+    def pushed(self, data: bytes) -> bool:
         """Take note of output that was recorded and queued; return whether too many pictures wait."""
         writer = self._writer
         if writer is None:
             return False
         time = writer.time
         last = self._last
-        if time - last.time >= GAP and last.shown:
+        if time - last.time >= GAP and last.shown and not harmless(data):
             self.places.append(last)
-        self._shown += size
+        self._shown += len(data)
         self._last = Place(self._shown, time, writer.length)
         return len(self.places) > MOST_PLACES
 
@@ -139,7 +139,7 @@ class ScreenReader:
     def _picture(self, terminal: Terminal, place: Place) -> None:
         lines = self._lines
         left = terminal.departed() if lines.thirsty else None
-        found = lines.picture(place.time, Rows(terminal.texts(), terminal.cursor[1]), left, self._holder())
+        found = lines.picture(place.time, Rows(terminal.texts(), terminal.cursor[1], terminal.alternate), left, self._holder())
         terminal.collect_lines(wanted=lines.thirsty)
         self._pictured = place
         self._sheaf.held = held = lines.held

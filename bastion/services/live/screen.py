@@ -108,7 +108,7 @@ class LiveScreen:
         self._pushed += len(data)
         if terminal.backlog > MOST_BACKLOG and terminal.shed(KEPT_BACKLOG):
             self.exact = False
-        full = self.reader is not None and self.reader.pushed(len(data))
+        full = self.reader is not None and self.reader.pushed(data)
         if full or self._viewers or self._waiting or terminal.backlog > EAGER_BACKLOG:
             self._wake()
         elif self._quiet is None:
