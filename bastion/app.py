@@ -25,7 +25,9 @@ from bastion.backends.dialer.link import Link, forget_address, write_address
 from bastion.backends.dialer.ssh import SshDialer
 from bastion.backends.metrics.log import set_up as set_up_log
 from bastion.backends.metrics.process import memory, thread_usage
+from bastion.backends.patterns import mask_rules
 from bastion.backends.policies import PolicyFolder, load_policy
+from bastion.backends.policies.document import read_document
 from bastion.backends.recordings import RecordingFolder
 from bastion.backends.search import SqliteIndex
 from bastion.backends.store import Store, open_store
@@ -35,7 +37,7 @@ from bastion.backends.vault.keys import Keys
 from bastion.core.access.decide import decide
 from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Missing, Unavailable
+from bastion.core.errors import Misconfigured, Missing, Unavailable
 from bastion.core.identity import Identity
 from bastion.core.session.chord import parse_chord
 from bastion.frontends.commands.desk import Desk
@@ -51,6 +53,7 @@ from bastion.services.guests import Guests
 from bastion.services.harvest import Harvest
 from bastion.services.inventory import Inventory
 from bastion.services.invitations import Invitations
+from bastion.services.jump import Jump
 from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
 from bastion.services.login import Login
@@ -64,7 +67,21 @@ from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
 from bastion.services.revocation import Revocation
 from bastion.services.search import Search
-from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, USER_CA, VAULT_KEY, Caller, Report, Setup, check_home, make_home
+from bastion.services.setup import (
+    HOST_CA,
+    HOST_KEY,
+    OPERATOR,
+    OPERATOR_KEY,
+    USER_CA,
+    VAULT_KEY,
+    Caller,
+    Report,
+    Setup,
+    check_home,
+    make_home,
+)
+from bastion.services.signpost import Signpost
+from bastion.services.stocktaking import Stocktaking
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
@@ -129,6 +146,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     signer = Ed25519Signer.create(settings.path(AUDIT_KEY))
     source = PolicyFolder(settings.policies)
     policies = await Policies.start(source)
+    try:
+        rules = mask_rules(settings.recording.mask)
+    except ValueError as error:
+        raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
     with _the_only_one(settings.home):
         store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
         try:
@@ -142,6 +163,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     low_water_bytes=settings.recording.free_bytes,
                     low_water_share=settings.recording.free_share,
                     sync_seconds=settings.recording.sync_seconds,
+                    rules=rules,
+                    masks_credentials=settings.recording.mask_credentials,
                 )
                 packer = Packer(recordings, clock, level=settings.recording.compression, after=settings.recording.compress_after)
                 gatekeeper = Gatekeeper(policies, source, clock)
@@ -190,6 +213,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     search=Search(index, harvest, recordings, gatekeeper, store.endpoints, auditor, clock),
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
+                    signpost=_signpost(settings),
+                    stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)
                 yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, harvest, live, control, login, desk)
@@ -213,8 +238,11 @@ class Host:
                 settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory
             )
             desk = replace(house.desk, node=node)
-            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock)
-            await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), _wire_limits(settings))
+            jump = Jump(house.store.endpoints, house.gatekeeper, house.auditor, house.clock)
+            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock, jump)
+            await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), settings.path(HOST_CA), _wire_limits(settings))
+            if house.desk.signpost is not None and not settings.ssh.name:
+                house.desk.signpost.port = door.port
             write_address(settings.home, settings.ssh.host, door.port)
             revocation = Revocation(house.live, house.gatekeeper, house.store.users, house.clock, door.present, door.put_out)
             house.desk.people.changed = revocation.look_again
@@ -384,6 +412,11 @@ def _tell_reload(house: House, report: Reload) -> None:
         house.auditor.record(AuditEvent("policy.refused", house.clock.now(), result="failed", reason=report.refused.public))
     elif report.changed:
         house.auditor.record(AuditEvent("policy.changed", house.clock.now(), reason=f"epoch {report.epoch}"))
+
+
+def _signpost(settings: Settings) -> Signpost:
+    ssh = settings.ssh
+    return Signpost.read(ssh.name, ssh.host, ssh.port, settings.path(f"{HOST_KEY}.pub"), settings.path(f"{HOST_CA}.pub"))
 
 
 def _disk(settings: Settings) -> tuple[int, int]:

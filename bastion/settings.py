@@ -42,6 +42,11 @@ class Ssh(_Section):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=2222, description="Port; 0 picks a free one.")
+    name: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\]:[0-9]{1,5})?$",
+        description="What people call it, HOST or HOST:PORT, for what ssh-config and known-hosts print; where it listens, if empty.",
+    )
     version: str = Field(default="Bastion", description="What the server calls itself; no version number, which only helps scanners.")
     proxy_protocol_from: tuple[str, ...] = Field(
         default=(), description="Networks (CIDR) of balancers whose PROXY header is believed; none by default."
@@ -140,6 +145,13 @@ class Recording(_Section):
     )
     compress_after: Annotated[float, Field(ge=0, le=30 * 86400)] = Field(
         default=60.0, description="Seconds from a session's end until its cast is packed: what is looked at right away stays as it is."
+    )
+    mask_credentials: bool = Field(
+        default=True, description="Blots out the credential that opened the endpoint wherever its session shows it."
+    )
+    mask: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns (RE2) of more secrets, such as 'AKIA[0-9A-Z]{16}': blotted out in recordings, not in what people see.",
     )
     free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.05, description="New sessions are refused below this share of free disk."
@@ -286,7 +298,9 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, object, str
             name = known.get(variable, variable)
             text = environ[variable]
             lists = name.endswith(("networks", "proxy_protocol_from"))
-            value = [part.strip() for part in text.split(",") if part.strip()] if lists else text
+            if name == "recording.mask":  # a pattern may well hold a comma
+                lists, text = True, text.replace(",", "\0").replace("\n", ",")
+            value = [part.strip().replace("\0", ",") for part in text.split(",") if part.strip()] if lists else text
             found.append((name, value, f"${variable}"))
     return found
 

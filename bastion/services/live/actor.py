@@ -23,13 +23,12 @@ from bastion.core.session.deadline import WARN_SECONDS, Deadline
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
-from bastion.core.values import Size
 from bastion.services.console import Console
 from bastion.services.harvest import Harvest
 from bastion.services.live.audience import Audience
 from bastion.services.live.ledger import Ledger
 from bastion.services.live.reading import ScreenReader
-from bastion.services.live.screen import LiveScreen
+from bastion.services.live.screen import LiveScreen, Ties
 from bastion.services.live.seat import Seat
 from bastion.services.live.views import Invitation, SessionView, view_of
 from bastion.services.ports import (
@@ -110,7 +109,8 @@ class SessionActor:
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
         self._reader = ScreenReader(world.harvest, record, recording, session)
-        self._screen = LiveScreen(session.size, self._screen_current, self._reader) if session.interactive else None
+        ties = Ties(lambda: recording.keyframe_due, recording.keyframe, self._hold_for_screen, self._screen_failed, self._reader)
+        self._screen = LiveScreen(session.size, ties) if session.interactive else None
         self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now, self._ends_at)
         self._bytes_out = 0
         self._bytes_in = 0
@@ -379,10 +379,11 @@ class SessionActor:
             if not self._waits_for and self._channel is not None:
                 self._channel.resume()
 
-    def _screen_current(self, keyframe: Callable[[], bytes], size: Size) -> None:
-        """The screen shows all that was recorded: a good moment for a keyframe."""
-        if self._recording.keyframe_due:
-            self._recording.keyframe(size, keyframe())
+    def _hold_for_screen(self, on: bool) -> None:  # noqa: FBT001 - a tie of the screen
+        (self._hold_back if on else self._go_on)("screen")
+
+    def _screen_failed(self, times: int, where: str) -> None:
+        self.post(e.ScreenFailed(self._now(), times, where))
 
     # ------------------------------------------------------------ effects: the recording
 
@@ -430,10 +431,14 @@ class SessionActor:
         self._audit(effect.code, effect.actor, result=effect.result, reason=effect.reason, subject=effect.subject)
 
     def _audit(self, code: str, actor: str, *, result: str = "ok", reason: str = "", subject: str = "") -> None:
-        data: dict[str, object] = {"bytes_out": self._bytes_out, "bytes_in": self._bytes_in} if code == "session.ended" else {}
+        data = self._amounts() if code == "session.ended" else {}
         subject = subject or self.record.endpoint
         event = AuditEvent(code, self._world.clock.now(), actor, self.record.source, subject, self.id, result, reason, data)
         self._world.auditor.record(event)
+
+    def _amounts(self) -> dict[str, object]:
+        resets = self._screen.faults if self._screen is not None else 0
+        return {"bytes_out": self._bytes_out, "bytes_in": self._bytes_in, **({"screen_resets": resets} if resets else {})}
 
     def _finish(self, effect: do.Finish) -> None:
         for timer in self._timers.values():

@@ -111,7 +111,7 @@ class ScreenReader:
         found = self._typed.take(writer.time, by, data.decode("utf-8", "replace"))
         self._typed_until = writer.length
         if found:
-            self._mark = self._mark._replace(typed=self._typed.held, typed_until=self._typed_until)
+            self._mark = self._made(Place(0, self._mark.time, self._mark.offset))
             self._tell(found)
 
     def close(self, terminal: Terminal | None) -> None:
@@ -128,8 +128,21 @@ class ScreenReader:
         self._harvest.end(self._sheaf, done=terminal is not None and self._writer is not None)
 
     def _tell(self, lines: Sequence[Line], floods: Sequence[Flood] = ()) -> None:
-        if self._harvest is not None:
-            self._harvest.told(self._sheaf, lines, floods, self._mark)
+        """Pass lines on as the recording may have them: known secrets are masked here, too."""
+        if self._harvest is None:
+            return
+        texts = [line.text for line in lines]
+        veiled = self._recording.veiled(texts)
+        if veiled is not texts and len(veiled) == len(texts):
+            lines = [line._replace(text=text) for line, text in zip(lines, veiled, strict=True)]
+        self._harvest.told(self._sheaf, lines, floods, self._mark)
+
+    def _made(self, place: Place) -> Mark:
+        """Return the mark at a picture. What it holds of lines is written down, so it is masked as they are."""
+        held = self._lines.held
+        text = self._typed.held
+        shown, typed = self._recording.veiled([held.text if held else "", text[2]])
+        return Mark(place.length, place.time, shown, (text[0], text[1], typed), self._typed_until)
 
     def _holder(self) -> str:
         """Return who has control."""
@@ -142,6 +155,6 @@ class ScreenReader:
         found = lines.picture(place.time, Rows(terminal.texts(), terminal.cursor[1], terminal.alternate), left, self._holder())
         terminal.collect_lines(wanted=lines.thirsty)
         self._pictured = place
-        self._sheaf.held = held = lines.held
-        self._mark = Mark(place.length, place.time, held.text if held else "", self._typed.held, self._typed_until)
+        self._mark = self._made(place)
+        self._sheaf.held = lines.held._replace(text=self._mark.held) if lines.held else None
         self._tell(found, lines.floods() if lines.thirsty else ())

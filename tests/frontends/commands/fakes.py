@@ -20,6 +20,7 @@ from bastion.services.inventory import Inventory
 from bastion.services.people import People, fingerprint
 from bastion.services.ports import AuditEntry, Secret, SessionRecord
 from bastion.services.search import Answer
+from bastion.services.signpost import Signpost
 
 NOW = 1_800_000_000.0
 SIZE = Size(80, 24)
@@ -263,6 +264,9 @@ class FakeDialer:
     def __init__(self):
         self.keys = [host_key()]
         self.scanned = []
+
+    async def verify(self, endpoint, timeout):
+        pass
 
     async def scan(self, host, port, timeout):
         self.scanned.append((host, port))
@@ -526,6 +530,7 @@ class World:
             replay=FakeReplay(),
             search=self.search,
             version="1.2.3",
+            signpost=Signpost("bastion.example", 2222, "ssh-ed25519 AAAAhost", "ssh-ed25519 AAAAauthority"),
         )
 
     async def run(self, line, who="alice", **console):

@@ -74,6 +74,9 @@ class Recording:
     def marker(self, text, at, **more):
         self.log.append(("m", text))
 
+    def keyframe(self, size, screen):
+        self.log.append(("k", size, screen))
+
     async def close(self, status, at):
         self.log.append(("closed",))
 
@@ -89,6 +92,9 @@ class Recorder:
     async def open(self, subject, terms):
         self.made.append(Recording())
         return self.made[-1]
+
+    def veiled(self, text):
+        return text
 
 
 class Channel:
