@@ -29,6 +29,7 @@ from bastion.backends.patterns import mask_rules
 from bastion.backends.policies import PolicyFolder, load_policy
 from bastion.backends.policies.document import read_document
 from bastion.backends.recordings import RecordingFolder
+from bastion.backends.search import SqliteIndex
 from bastion.backends.store import Store, open_store
 from bastion.backends.store.ids import RandomIds
 from bastion.backends.vault import AesVault, Ed25519Signer
@@ -49,6 +50,7 @@ from bastion.services.connect import Limits as SessionLimits
 from bastion.services.control import Control
 from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.guests import Guests
+from bastion.services.harvest import Harvest
 from bastion.services.inventory import Inventory
 from bastion.services.invitations import Invitations
 from bastion.services.jump import Jump
@@ -64,6 +66,7 @@ from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
 from bastion.services.revocation import Revocation
+from bastion.services.search import Search
 from bastion.services.setup import (
     HOST_CA,
     HOST_KEY,
@@ -84,6 +87,7 @@ from bastion.settings import Settings, as_toml, shipped_policies
 
 AUDIT_KEY: Final = "audit.key"
 LOCK_FILE: Final = "serving.lock"
+SEARCH_FILE: Final = "search.sqlite3"
 _log = logging.getLogger("bastion")
 
 
@@ -109,6 +113,7 @@ class House:
     gatekeeper: Gatekeeper
     recorder: Recorder
     packer: Packer
+    harvest: Harvest
     live: Live
     control: Control
     login: Login
@@ -146,7 +151,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     with _the_only_one(settings.home):
         store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
         try:
-            async with Auditor(store.audit, clock) as auditor:
+            async with Auditor(store.audit, clock) as auditor, contextlib.AsyncExitStack() as closing:
                 recordings = RecordingFolder(str(settings.recordings))
                 recorder = Recorder(
                     recordings,
@@ -165,12 +170,15 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
                     str(settings.home),
                 )
+                index = SqliteIndex(settings.database.with_name(SEARCH_FILE))
+                closing.push_async_callback(index.close)
+                harvest = Harvest(index, recordings, store.sessions, clock)
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
                 guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
-                    World(clock, dialer, auditor, store.sessions, settings.sessions.links),
+                    World(clock, dialer, auditor, store.sessions, settings.sessions.links, harvest),
                     gatekeeper,
                     store.endpoints,
                     store.credentials,
@@ -200,13 +208,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     invitations=invitations,
                     guests=guests,
                     replay=Replay(recordings, clock, signer, links=settings.sessions.links),
+                    search=Search(index, harvest, recordings, gatekeeper, store.endpoints, auditor, clock),
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
                     signpost=_signpost(settings),
                     stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)
-                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, live, control, login, desk)
+                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, harvest, live, control, login, desk)
         finally:
             await store.close()
 
@@ -238,6 +247,7 @@ class Host:
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
             packing = spawn("packer", house.packer.run())
+            harvest = spawn("harvest", house.harvest.run())
             beside = {
                 "revocation": revocation.run(),
                 "policies": house.policies.watch(),
@@ -257,10 +267,12 @@ class Host:
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
                 house.packer.stop()
+                house.harvest.stop()
                 for task in tasks:
                     task.cancel()
                 await recording
                 await packing
+                await harvest
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 

@@ -102,6 +102,12 @@ class Recording:
             self._veil = Veil(self._recorder.rules)
         self._veil.learn(secret)
 
+    def veiled(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return lines of its screen as they may be written down."""
+        if self._veil is None or not texts:
+            return texts
+        return self._veil.text("\n".join(texts)).split("\n")
+
     def output(self, data: bytes, at: float) -> None:
         """Put output on file; only when this returned may it be shown. Strict: raises `Ended`.
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bastion.services.people import People
     from bastion.services.ports import Auditing, AuditStore, Clock, Preferences, Sessions
     from bastion.services.replay import Replay
+    from bastion.services.search import Search
     from bastion.services.signpost import Signpost
     from bastion.services.stocktaking import Stocktaking
 
@@ -244,6 +245,7 @@ class Desk:
     invitations: Invitations
     guests: Guests
     replay: Replay
+    search: Search
     version: str = "0"
     chord: int = CHORD
     """The key that speaks to the bastion in a session."""

@@ -74,7 +74,7 @@ async def test_what_the_gate_asks_is_refused_to_an_engineer_with_the_reason_and_
 async def test_the_gate_leaves_nothing_open_that_is_not_listed_here():
     assert {path for path, verb in VERBS if verb.asks == "service"} == {
         "connect", "join", "attach", "kill", "pause", "resume", "recordings", "replay", "cast", "transcript", "verify", "admin",
-        "invite", "kick", "request-control", "give", "take", "message", "sftp",
+        "invite", "kick", "request-control", "give", "take", "message", "search", "sftp",
     }  # fmt: skip
     assert {path for path, verb in VERBS if verb.action == verbs.SELF} == {
         "help", "whoami", "version", "ls", "menu", "ssh-config", "known-hosts", "sessions", "keys list", "keys add", "keys remove",
