@@ -28,6 +28,7 @@ from bastion.backends.metrics.process import memory, thread_usage
 from bastion.backends.patterns import mask_rules
 from bastion.backends.policies import PolicyFolder, load_policy
 from bastion.backends.recordings import RecordingFolder
+from bastion.backends.recordings.beside import PackingProcess
 from bastion.backends.store import Store, open_store
 from bastion.backends.store.ids import RandomIds
 from bastion.backends.vault import AesVault, Ed25519Signer
@@ -159,7 +160,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     rules=rules,
                     masks_credentials=settings.recording.mask_credentials,
                 )
-                packer = Packer(recordings, clock, level=settings.recording.compression, after=settings.recording.compress_after)
+                packing = PackingProcess(recordings.root, settings.recording.compression)
+                packer = Packer(recordings, clock, packing, after=settings.recording.compress_after)
                 gatekeeper = Gatekeeper(policies, source, clock)
                 dialer = EndpointDialer(
                     SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
@@ -236,12 +238,12 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
-            packing = spawn("packer", house.packer.run())
             beside = {
                 "revocation": revocation.run(),
                 "policies": house.policies.watch(),
                 "collector": _collect(house.live),
                 "pulse": pulse.run(),
+                "packer": house.packer.run(),
             }
             tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
@@ -255,11 +257,9 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
-                house.packer.stop()
                 for task in tasks:
                     task.cancel()
                 await recording
-                await packing
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 

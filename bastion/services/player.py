@@ -196,7 +196,9 @@ class Player:
         if self._scroll is not None:
             position = self._scroll.time
             word = "scrolled back"
-            message = message or ("this is its start · Esc back" if self._scroll.at_start else "PgUp PgDn Home · Enter: go there · Esc back")
+            message = message or (
+                "this is its start · Esc back" if self._scroll.at_start else "PgUp PgDn Home · Enter: go there · Esc back"
+            )
         state = view.State(
             position=position,
             duration=duration,

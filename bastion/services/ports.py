@@ -263,6 +263,9 @@ class AuditStore(Protocol):
     def entries(self, since: int = 0) -> AsyncIterator[AuditEntry]:
         """Yield every entry with seq > since, in order."""
 
+    async def seq_before(self, at: float) -> int:
+        """Return the last entry that happened before that time; 0 for none."""
+
     async def verify(self) -> tuple[int, str]:
         """Return (entries checked, "" or what is wrong with the first bad one)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.lab.bastion import Bastion
+from tests.lab.waiting import until
 
 
 def test_an_untouched_recording_verifies_and_an_altered_one_is_named_with_its_line(own_bastion: Bastion) -> None:
@@ -31,3 +32,15 @@ def test_one_without_the_right_may_not_verify_and_is_told_why(bastion: Bastion) 
     refused = bastion.ssh("alice", "verify --all")
     assert refused.returncode == 77
     assert b"No rule allows replay for alice" in refused.stderr
+
+
+def test_the_audit_log_is_followed_while_things_happen(own_bastion: Bastion) -> None:
+    follower = own_bastion.tmux("aud", "audit tail -n 0 --follow --code session.", columns=160)
+    until(lambda: own_bastion.ssh("alice", "connect web01 -- true").returncode == 0 and "session.started" in follower.screen(), "a fact is followed", every=0.3)
+    assert "login.accepted" not in follower.screen()
+    follower.type("C-c")
+    assert follower.wait_exit() == 0
+    follower.close()
+    lines = own_bastion.ssh("aud", "audit export --format cef --code session.started").stdout.decode().splitlines()
+    assert lines
+    assert all(line.startswith("CEF:0|Bastion|bastion|") for line in lines)

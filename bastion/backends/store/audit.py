@@ -160,6 +160,12 @@ class SqlAudit:
                 return
             since = rows[-1].seq
 
+    async def seq_before(self, at: float) -> int:
+        """Return the last entry that happened before that time; 0 for none."""
+        query = sa.select(sa.func.max(audit_entries.c.seq)).where(audit_entries.c.node == self.node, audit_entries.c.at < at)
+        async with self._database.read() as connection:
+            return await connection.scalar(query) or 0
+
     async def verify(self) -> tuple[int, str]:
         """Return (entries checked, "" or what is wrong with the first bad one)."""
         report = await self.examine()

@@ -173,7 +173,9 @@ def pile(rows: Sequence[Row], columns: int) -> Grid:
     """Return rows that scrolled by, each as wide as it was, as one picture at least `columns` wide."""
     width = max([columns, *(len(row.chars) for row in rows)])
     padded = tuple(
-        row if len(row.chars) == width else Row(row.chars + (" ",) * (width - len(row.chars)), row.styles + (PLAIN,) * (width - len(row.styles)))
+        row
+        if len(row.chars) == width
+        else Row(row.chars + (" ",) * (width - len(row.chars)), row.styles + (PLAIN,) * (width - len(row.styles)))
         for row in rows
     )
     return Grid(width, padded, cursor_visible=False)

@@ -175,6 +175,9 @@ class FakeAudit:
             if entry.seq > since:
                 yield entry
 
+    async def seq_before(self, at):
+        return max((e.seq for e in self._all() if e.event.at < at), default=0)
+
     async def verify(self):
         return len(self._all()), self.problem
 
