@@ -9,7 +9,6 @@ the session goes on, what is missing is counted, audited as `recording.gap`, and
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Corrupt, Ended, Unavailable
+from bastion.core.errors import Ended, Unavailable
 from bastion.core.recording import keyframes, track
 from bastion.core.recording.asciicast import header
 from bastion.core.recording.keyframes import Due, Keyframe
@@ -68,6 +67,9 @@ class Recording:
         self._writer = writer
         self._seal = seal
         self._subject = subject
+        if writer is not None and seal is not None:
+            seal.take(writer.header)
+            writer.on_written = seal.take
         self._strict = mode != BEST_EFFORT
         self._missing = 0  # bytes that no marker in the cast tells of yet
         self._gap = 0  # bytes missing since it last worked
@@ -86,13 +88,13 @@ class Recording:
         """The cast, or None where best-effort could not open one."""
         return self._writer
 
-    @property
-    def behind(self) -> bool:
-        """Whether the tick has something to do here."""
+    def behind(self, now: float) -> bool:
+        """Return whether the tick has something to do here; ends the stretch in hand when it is time for a seal."""
         writer = self._writer
         if writer is None:
             return False
-        return writer.changed or bool(self._sides) or (self._seal is not None and self._seal.taken < writer.length)
+        due = self._seal is not None and self._seal.due(now)
+        return writer.changed or bool(self._sides) or due
 
     def keep_out(self, secret: bytes) -> None:
         """Mask this from now on, wherever output or typing holds it."""
@@ -210,7 +212,7 @@ class Recording:
                 self._report("recording.sealed", "ok", None, digest=self._seal.digest, bytes=self._writer.length)
             self._recorder.complete(self._subject.session)
 
-    def sync(self, now: float) -> OSError | None:
+    def sync(self) -> OSError | None:
         """Make it durable, seal it and write its side files; called in the recorder's thread. Returns what went wrong."""
         writer = self._writer
         if writer is None:
@@ -219,11 +221,9 @@ class Recording:
             if writer.changed:
                 writer.sync()
             if self._seal is not None:
-                self._seal.catch_up(writer.length, now)
+                self._seal.write()
         except OSError as error:
             return error
-        except Corrupt as error:  # what was just written cannot be read back
-            return OSError(errno.EIO, error.public)
         self._write_sides()
         return None
 
@@ -244,7 +244,7 @@ class Recording:
         try:
             writer.end(status, at)
             if self._seal is not None:
-                self._seal.catch_up(writer.length, at, end=True)
+                self._seal.end()
         finally:
             writer.close("failed" if self.failure else "closed")
 
@@ -422,12 +422,12 @@ class Recorder:
 
     async def sync(self) -> None:
         """Force what changed to the disk now."""
-        wanted = [recording for recording in self._open if recording.behind]
+        now = self._clock.monotonic()
+        wanted = [recording for recording in self._open if recording.behind(now)]
         if not wanted:
             return
-        now = self._clock.monotonic()
         shares = [wanted[share::_THREADS] for share in range(min(_THREADS, len(wanted)))]
-        results = await asyncio.gather(*(asyncio.to_thread(_sync_all, share, now) for share in shares))
+        results = await asyncio.gather(*(asyncio.to_thread(_sync_all, share) for share in shares))
         for share, errors in zip(shares, results, strict=True):
             for recording, error in zip(share, errors, strict=True):
                 if error is not None:
@@ -455,8 +455,8 @@ class Recorder:
         self._emit(AuditEvent(code, self._clock.now(), subject.user, subject.source, subject.endpoint, subject.session, result, why, data))
 
 
-def _sync_all(recordings: Sequence[Recording], now: float) -> list[OSError | None]:
-    return [recording.sync(now) for recording in recordings]
+def _sync_all(recordings: Sequence[Recording]) -> list[OSError | None]:
+    return [recording.sync() for recording in recordings]
 
 
 def _nobody(_: Ended) -> None:

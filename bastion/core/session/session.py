@@ -311,6 +311,10 @@ class Session(Stays):
         self.ending = Ending("recording-failed", event.reason)
         return [do.CloseEndpoint(), do.SetTimer("closing", CLOSING_SECONDS)]
 
+    def _screen_failed(self, event: e.ScreenFailed) -> list[Effect]:
+        told = f"screen reset by an internal error ({event.times} so far); the recorded output is whole"
+        return [do.Mark(told, "screen"), do.Note("session.screen_reset", "system", "", "failed", f"{event.where}; {event.times} so far")]
+
     def _endpoint_closed(self, event: e.EndpointClosed) -> list[Effect]:
         if event.error:
             return self._end_now(Ending("endpoint-lost", event.error))

@@ -23,11 +23,10 @@ from bastion.core.session.deadline import WARN_SECONDS, Deadline
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
-from bastion.core.values import Size
 from bastion.services.console import Console
 from bastion.services.live.audience import Audience
 from bastion.services.live.ledger import Ledger
-from bastion.services.live.screen import LiveScreen
+from bastion.services.live.screen import LiveScreen, Ties
 from bastion.services.live.seat import Seat
 from bastion.services.live.views import Invitation, SessionView, view_of
 from bastion.services.ports import (
@@ -106,7 +105,8 @@ class SessionActor:
         self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
-        self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
+        ties = Ties(lambda: recording.keyframe_due, recording.keyframe, self._hold_for_screen, self._screen_failed)
+        self._screen = LiveScreen(session.size, ties) if session.interactive else None
         self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now, self._ends_at)
         self._bytes_out = 0
         self._bytes_in = 0
@@ -375,10 +375,11 @@ class SessionActor:
             if not self._waits_for and self._channel is not None:
                 self._channel.resume()
 
-    def _screen_current(self, keyframe: Callable[[], bytes], size: Size) -> None:
-        """The screen shows all that was recorded: a good moment for a keyframe."""
-        if self._recording.keyframe_due:
-            self._recording.keyframe(size, keyframe())
+    def _hold_for_screen(self, on: bool) -> None:  # noqa: FBT001 - a tie of the screen
+        (self._hold_back if on else self._go_on)("screen")
+
+    def _screen_failed(self, times: int, where: str) -> None:
+        self.post(e.ScreenFailed(self._now(), times, where))
 
     # ------------------------------------------------------------ effects: the recording
 
@@ -435,9 +436,13 @@ class SessionActor:
                 self.id,
                 result,
                 reason,
-                {"bytes_out": self._bytes_out, "bytes_in": self._bytes_in} if code == "session.ended" else {},
+                self._amounts() if code == "session.ended" else {},
             )
         )
+
+    def _amounts(self) -> dict[str, object]:
+        resets = self._screen.faults if self._screen is not None else 0
+        return {"bytes_out": self._bytes_out, "bytes_in": self._bytes_in, **({"screen_resets": resets} if resets else {})}
 
     def _finish(self, effect: do.Finish) -> None:
         for timer in self._timers.values():

@@ -74,6 +74,9 @@ class Recording:
     def marker(self, text, at, **more):
         self.log.append(("m", text))
 
+    def keyframe(self, size, screen):
+        self.log.append(("k", size, screen))
+
     async def close(self, status, at):
         self.log.append(("closed",))
 
