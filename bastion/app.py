@@ -31,6 +31,7 @@ from bastion.backends.recordings import RecordingFolder
 from bastion.backends.recordings.beside import PackingProcess
 from bastion.backends.store import Store, open_store
 from bastion.backends.store.ids import RandomIds
+from bastion.backends.store.witness import FileWitness, SyslogWitness, Witness
 from bastion.backends.vault import AesVault, Ed25519Signer
 from bastion.backends.vault.keys import Keys
 from bastion.core.access.decide import decide
@@ -145,7 +146,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     except ValueError as error:
         raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
     with _the_only_one(settings.home):
-        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
+        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer, witnesses=_witnesses(settings))
         try:
             async with Auditor(store.audit, clock) as auditor:
                 recordings = RecordingFolder(str(settings.recordings))
@@ -210,6 +211,19 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, live, control, login, desk)
         finally:
             await store.close()
+
+
+def _witnesses(settings: Settings) -> list[Witness]:
+    """Return who is told of the audit log's checkpoints. Raises `Misconfigured`."""
+    told: list[Witness] = []
+    if settings.audit.checkpoints:
+        told.append(FileWitness(settings.home / settings.audit.checkpoints))
+    if settings.audit.syslog:
+        try:
+            told.append(SyslogWitness(settings.audit.syslog, settings.node))
+        except ValueError as error:
+            raise Misconfigured("settings.invalid", f"audit.syslog: {error}.") from error
+    return told
 
 
 class Host:

@@ -161,6 +161,15 @@ class Recording(_Section):
     )
 
 
+class Audit(_Section):
+    """Where the audit log's signed checkpoints are told beside the home: what stands there shows a log that was cut or replaced."""
+
+    checkpoints: str = Field(
+        default="", description="One more file for checkpoints, each minute and 1,000 facts; best on another machine's disk."
+    )
+    syslog: str = Field(default="", description="A syslog for them: 'udp://HOST:514', 'tcp://HOST:514' or '/dev/log'.")
+
+
 class Settings(_Section):
     """Everything the process is told. `home` is absolute."""
 
@@ -174,6 +183,7 @@ class Settings(_Section):
     limits: Limits = Field(default_factory=Limits)
     sessions: SessionLimits = Field(default_factory=SessionLimits)
     recording: Recording = Field(default_factory=Recording)
+    audit: Audit = Field(default_factory=Audit)
 
     def path(self, name: str) -> Path:
         """Return where `name` of the home folder is (`operator.key`, `host_ed25519`...)."""

@@ -266,8 +266,11 @@ class AuditStore(Protocol):
     async def seq_before(self, at: float) -> int:
         """Return the last entry that happened before that time; 0 for none."""
 
-    async def verify(self) -> tuple[int, str]:
-        """Return (entries checked, "" or what is wrong with the first bad one)."""
+    async def verify(self, elsewhere: Sequence[bytes] = ()) -> tuple[int, str]:
+        """Return (entries checked, "" or what is wrong with the first bad one).
+
+        `elsewhere`: lines of signed checkpoints that were kept beside this machine.
+        """
 
 
 # ---------------------------------------------------------------- the far side

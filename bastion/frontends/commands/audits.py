@@ -30,6 +30,7 @@ ACTION: Final = "audit"
 FOLLOW_SECONDS: Final = 0.5
 MOST: Final = 10_000
 MOST_DIGITS: Final = 19
+MOST_INPUT: Final = 64 << 20  # some 180,000 checkpoints
 
 
 def entry_row(entry: AuditEntry) -> Row:
@@ -91,12 +92,16 @@ def fill(root: Noun) -> None:
         heads = ["id", "at", "code", "actor", "source", "subject", "session", "result", "reason"]
         await door.listing(heads, rows, as_json_list=as_json, empty="Nothing matches.")
 
-    @audit.verb("verify", action=ACTION, examples=["audit verify", "audit verify --json"])
+    @audit.verb("verify", action=ACTION, examples=["audit verify", "audit verify --json", "audit verify --against - < copy.jsonl"])
+    @click.option("--against", type=click.Choice(["-"]), metavar="-", help="Also against checkpoints kept elsewhere, from standard input.")
     @json_option
-    async def verify(door: Door, as_json: bool) -> None:  # noqa: FBT001
+    async def verify(door: Door, against: str | None, as_json: bool) -> None:  # noqa: FBT001
         """Check the whole chain; exit code 65 when a fact was changed or is gone."""
+        elsewhere = [line for line in (await door.read_all(MOST_INPUT)).split(b"\n") if line.strip()] if against else []
+        if against and not elsewhere:
+            raise Invalid("audit.against", "There is no checkpoint on standard input: give it a copy of checkpoints.jsonl.")
         await caught_up(door)
-        checked, wrong = await door.desk.audit.verify()
+        checked, wrong = await door.desk.audit.verify(elsewhere)
         if as_json:
             door.say(as_json_line({"name": "audit", "entries": checked, "intact": not wrong, "problem": wrong or None}))
         if wrong:
