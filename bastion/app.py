@@ -27,6 +27,7 @@ from bastion.backends.metrics.log import set_up as set_up_log
 from bastion.backends.metrics.process import memory, thread_usage
 from bastion.backends.patterns import mask_rules
 from bastion.backends.policies import PolicyFolder, load_policy
+from bastion.backends.policies.document import read_document
 from bastion.backends.recordings import RecordingFolder
 from bastion.backends.recordings.beside import PackingProcess
 from bastion.backends.store import Store, open_store
@@ -79,6 +80,7 @@ from bastion.services.setup import (
     make_home,
 )
 from bastion.services.signpost import Signpost
+from bastion.services.stocktaking import Stocktaking
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
@@ -206,6 +208,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
                     signpost=_signpost(settings),
+                    stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)
                 yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, live, control, login, desk)

@@ -98,6 +98,9 @@ class Endpoints(Protocol):
     async def save(self, endpoint: Endpoint) -> None:
         """Replace the endpoint with that id, its logins and host keys; `Missing` when it is gone."""
 
+    async def put(self, endpoints: Sequence[Endpoint]) -> None:
+        """Add those that are new, by id, and replace the others: all of them, or (`Conflict` when a name is taken) none."""
+
     async def remove(self, endpoint_id: str) -> None:
         """Remove the endpoint and the credentials only it used."""
 
@@ -343,6 +346,16 @@ class Dialer(Protocol):
 
     async def scan(self, host: str, port: int, timeout: float) -> Sequence[HostKey]:
         """Return the host keys a machine presents; `Unavailable` when it does not."""
+
+
+class Scanner(Protocol):
+    """Looks at what endpoints prove to be; nobody logs in."""
+
+    async def scan(self, host: str, port: int, timeout: float) -> Sequence[HostKey]:
+        """Return the host keys a machine presents; `Unavailable` when it does not."""
+
+    async def verify(self, endpoint: Endpoint, timeout: float) -> None:
+        """Return when the endpoint answers with a trusted host key or certificate; `Unavailable` says why not. Nobody logs in."""
 
 
 # ---------------------------------------------------------------- recordings

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bastion.services.ports import Auditing, AuditStore, Clock, Preferences, Sessions
     from bastion.services.replay import Replay
     from bastion.services.signpost import Signpost
+    from bastion.services.stocktaking import Stocktaking
 
 _OPENS: Final = ("connect", "exec", "sftp", "scp")
 _BREATH: Final = 100  # decisions in one go
@@ -208,6 +209,9 @@ class Connect(Protocol):
     async def connect(self, console: Console, name: str, login: str | None = None, command: bytes | None = None) -> int:
         """Run a session on this console; return the remote exit status."""
 
+    async def sftp(self, console: Console, name: str, login: str | None = None) -> int:
+        """Speak SFTP with that endpoint on this console."""
+
     async def join(self, console: Console, prefix: str, wanted: str = "viewer") -> int:
         """Take part in a running session until it ends or they leave."""
 
@@ -245,6 +249,7 @@ class Desk:
     """The key that speaks to the bastion in a session."""
     node: Node | None = None
     """None where nothing is served: the host's program on its own."""
+    stocktaking: Stocktaking | None = None
     signpost: Signpost | None = None
     """How people's machines find and know this bastion."""
 

@@ -54,8 +54,8 @@ def test_a_verb_without_an_action_is_an_error_at_import():
 ARGUMENTS = {
     "user add": "bob2 --key -", "user show": "bob", "user lock": "bob --reason x --yes", "user unlock": "bob", "user role": "bob --add admin",
     "user key": "bob --add -", "user remove": "bob --yes", "endpoint add": "new 10.0.0.1 --login x --ca --yes", "endpoint show": "web01",
-    "endpoint scan": "10.0.0.1", "endpoint test": "web01", "endpoint accept-key": "web01 --yes", "endpoint remove": "web01 --yes",
-    "policy explain": "--user bob --action connect",
+    "endpoint scan": "10.0.0.1", "endpoint test": "web01", "endpoint accept-key": "web01 --yes --reason moved", "endpoint remove": "web01 --yes",
+    "endpoint import": "-", "policy explain": "--user bob --action connect",
 }  # fmt: skip
 GATED = [path for path, verb in VERBS if verb.asks == "gate" and verb.action != verbs.SELF]
 
@@ -75,7 +75,7 @@ async def test_what_the_gate_asks_is_refused_to_an_engineer_with_the_reason_and_
 async def test_the_gate_leaves_nothing_open_that_is_not_listed_here():
     assert {path for path, verb in VERBS if verb.asks == "service"} == {
         "connect", "join", "attach", "kill", "pause", "resume", "recordings", "replay", "cast", "transcript", "verify", "admin",
-        "invite", "kick", "request-control", "give", "take", "message",
+        "invite", "kick", "request-control", "give", "take", "message", "sftp",
     }  # fmt: skip
     assert {path for path, verb in VERBS if verb.action == verbs.SELF} == {
         "help", "whoami", "version", "ls", "menu", "ssh-config", "known-hosts", "sessions", "keys list", "keys add", "keys remove",
@@ -583,7 +583,7 @@ async def test_a_changed_host_key_fails_the_test_until_it_is_accepted(world):
     assert code == 69
     assert out.startswith("changed")
     assert "no pinned host key" in err
-    code, _, err = await world.run("endpoint accept-key web09", who="root", typed=["y\n"])
+    code, _, err = await world.run("endpoint accept-key web09 --reason moved", who="root", typed=["y\n"])
     assert code == 0
     assert host_key().fingerprint in err
     assert host_key(33).fingerprint in err
