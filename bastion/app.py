@@ -40,6 +40,7 @@ from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Misconfigured, Missing, Unavailable
 from bastion.core.identity import Identity
+from bastion.core.recording import retention
 from bastion.core.session.chord import parse_chord
 from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.gate import run as run_command
@@ -81,6 +82,7 @@ from bastion.services.setup import (
 )
 from bastion.services.signpost import Signpost
 from bastion.services.stocktaking import Stocktaking
+from bastion.services.storage import Storage
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
@@ -113,6 +115,7 @@ class House:
     gatekeeper: Gatekeeper
     recorder: Recorder
     packer: Packer
+    storage: Storage
     live: Live
     control: Control
     login: Login
@@ -190,7 +193,18 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 keys = Keys()
                 people = People(store.users, auditor, clock, ids.new_id, gatekeeper.roles)
                 inventory = Inventory(store.endpoints, store.credentials, vault, dialer, keys, auditor, clock, ids.new_id)
+                storage = Storage(
+                    recordings,
+                    store.sessions,
+                    store.endpoints,
+                    auditor,
+                    clock,
+                    recorder.least_free,
+                    retention.parse(settings.retention.rules),
+                    two_people=settings.retention.two_people,
+                )
                 desk = Desk(
+                    storage=storage,
                     clock=clock,
                     policies=gatekeeper,
                     auditor=auditor,
@@ -211,7 +225,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)
-                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, live, control, login, desk)
+                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, storage, live, control, login, desk)
         finally:
             await store.close()
 
@@ -261,6 +275,7 @@ class Host:
                 "collector": _collect(house.live),
                 "pulse": pulse.run(),
                 "packer": house.packer.run(),
+                "storage": house.storage.run(),
             }
             tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
