@@ -178,7 +178,11 @@ class FakeAudit:
             if entry.seq > since:
                 yield entry
 
-    async def verify(self):
+    async def seq_before(self, at):
+        return max((e.seq for e in self._all() if e.event.at < at), default=0)
+
+    async def verify(self, elsewhere=()):
+        self.elsewhere = list(elsewhere)
         return len(self._all()), self.problem
 
 
