@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from bastion.backends.store import migrations
+from bastion.backends.store.annotations import SqlAnnotations
 from bastion.backends.store.audit import SqlAudit
 from bastion.backends.store.credentials import SqlCredentials
 from bastion.backends.store.endpoints import SqlEndpoints
@@ -42,6 +43,7 @@ class Store:
     credentials: SqlCredentials
     sessions: SqlSessions
     preferences: SqlPreferences
+    annotations: SqlAnnotations
     audit: SqlAudit
 
     async def __aenter__(self) -> Self:
@@ -100,6 +102,7 @@ async def open_store(
         SqlCredentials(database),
         SqlSessions(database),
         SqlPreferences(database),
+        SqlAnnotations(database),
         audit,
     )
 
