@@ -117,11 +117,15 @@ class SessionLimits(_Section):
 
     per_user: Count = Field(default=20, description="Live sessions a person: beyond that somebody forgot some.")
     per_node: Count = Field(default=500, description="Live sessions of this process; about 120 KB each when idle.")
-    participants: Annotated[int, Field(ge=1, le=50)] = Field(default=10, description="People in one session; each costs up to 1 MiB.")
+    participants: Annotated[int, Field(ge=1, le=100)] = Field(default=10, description="People in one session; each costs up to 1 MiB.")
     handback: Seconds = Field(
         default=600.0, description="Seconds that the keyboard rests with somebody else before it goes back to the session's owner."
     )
     chord: str = Field(default="C-]", description="The key that speaks to the bastion in a session; C-] is free in shells and editors.")
+    links: bool = Field(
+        default=False,
+        description="Whether who looks on, or plays a recording, can click the http(s) links that programs mark (OSC 8). Their text may lie.",
+    )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds until an endpoint must be reached; people do not wait longer.")
     login_timeout: Seconds = Field(default=20.0, description="Seconds in all until an endpoint must have let us in.")
     drain: Seconds = Field(default=10.0, description="Seconds that live sessions get when the server is asked to stop.")
