@@ -184,7 +184,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
                 guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
-                    World(clock, dialer, auditor, store.sessions, settings.sessions.links, harvest),
+                    World(clock, dialer, auditor, store.sessions, settings.sessions.links, harvest if settings.recording.search else None),
                     gatekeeper,
                     store.endpoints,
                     store.credentials,
@@ -219,6 +219,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     inventory=inventory,
                     sessions=store.sessions,
                     preferences=store.preferences,
+                    annotations=store.annotations,
                     live=live,
                     control=control,
                     connect=connect,
@@ -278,6 +279,8 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
+            if not settings.recording.search:
+                house.harvest.stop()
             harvest = spawn("harvest", house.harvest.run())
             beside = {
                 "revocation": revocation.run(),

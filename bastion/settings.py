@@ -158,6 +158,9 @@ class Recording(_Section):
         default=(),
         description="Patterns (RE2) of more secrets, such as 'AKIA[0-9A-Z]{16}': blotted out in recordings, not in what people see.",
     )
+    search: bool = Field(
+        default=True, description="Whether what stands on screens is indexed for `search`; it costs under 5 % of a session's work."
+    )
     free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.05, description="New sessions are refused below this share of free disk."
     )

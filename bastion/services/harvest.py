@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from bastion.core.recording.keyframes import Keyframe
     from bastion.core.recording.lines import Flood, Line
-    from bastion.services.ports import Clock, Recordings, SearchIndex, SessionRecord, Sessions
+    from bastion.services.ports import Clock, Recordings, SessionRecord, Sessions
+    from bastion.services.record_ports import SearchIndex
 
 WRITE_SECONDS: Final = 30.0
 """How long lines wait to be written, at most: they can be found meanwhile, and many are cheaper to write than few."""
@@ -141,6 +142,8 @@ class Harvest:
 
     async def run(self) -> None:
         """Write what was told and read what was left, until `stop`."""
+        if self._stopped:
+            return
         try:
             await self._look_back()
         except BastionError as error:

@@ -14,8 +14,6 @@ from bastion.core.access.decision import Grant
 from bastion.core.access.endpoint import Endpoint, HostKey
 from bastion.core.audit.event import AuditEvent
 from bastion.core.identity import User, UserKey
-from bastion.core.recording.glean import Mark
-from bastion.core.recording.search import Found, IndexState, Portion, Wanted
 from bastion.core.values import Size
 
 
@@ -189,6 +187,17 @@ class SessionFilter:
     since: float | None = None
     until: float | None = None
     limit: int = 100
+    skip: int = 0
+    recorded: bool = False
+    """Only those with a recording."""
+    participant: str = ""
+    longer: float | None = None
+    shorter: float | None = None
+    """Seconds; sessions that still run have no length."""
+    reason: str = ""
+    tag: str = ""
+    handed_over: bool | None = None
+    """Whether the keyboard changed hands."""
 
 
 class Sessions(Protocol):
@@ -492,31 +501,3 @@ class Recordings(Protocol):
 
     def free(self) -> tuple[int, int]:
         """Return (free bytes, total bytes) where casts are kept."""
-
-
-# ---------------------------------------------------------------- search
-
-
-class SearchIndex(Protocol):
-    """The lines of all recordings. Derived: it can be made again from the casts."""
-
-    async def add(self, portions: Sequence[Portion]) -> None:
-        """Store the portions with their marks, all or nothing: after a crash each mark still fits its lines."""
-
-    async def unfinished(self) -> Mapping[str, Mark]:
-        """Return the recordings of which more follows, with the place to go on."""
-
-    async def known(self, sessions: Sequence[str]) -> frozenset[str]:
-        """Return which of these have any portion."""
-
-    async def endpoints(self) -> frozenset[str]:
-        """Return the names of all endpoints that recordings here are of."""
-
-    async def find(self, wanted: Wanted) -> Found:
-        """Look for a text."""
-
-    async def remove(self, session: str) -> None:
-        """Forget a recording's lines."""
-
-    async def state(self) -> IndexState:
-        """Return how large it is."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bastion.services.invitations import Invitations
     from bastion.services.people import People
     from bastion.services.ports import Auditing, AuditStore, Clock, Preferences, Sessions
+    from bastion.services.record_ports import Annotations
     from bastion.services.replay import Replay
     from bastion.services.search import Search
     from bastion.services.signpost import Signpost
@@ -240,6 +241,7 @@ class Desk:
     inventory: Inventory
     sessions: Sessions
     preferences: Preferences
+    annotations: Annotations
     live: Live
     control: Control
     connect: Connect

@@ -19,4 +19,4 @@ class World:
     links: bool = False
     """Whether those who look on get the links that programs mark."""
     harvest: Harvest | None = None
-    """Where lines for the search go."""
+    """Who brings lines to the search index; None where nothing is searched."""
