@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bastion.core.access.decision import Verdict
+from bastion.core.access.ways import ACTION_OF
 from bastion.core.session import events as e
 from bastion.services.live.rights import GUEST, fitting, rights, verdict
 
@@ -101,7 +102,7 @@ class Revocation:
         if identity is None:
             self._end(actor, LOCKED)
             return
-        action = "connect" if actor.record.kind == "shell" else "exec"
+        action = ACTION_OF[actor.record.kind]
         facts = replace(actor.facts(identity), running=True)
         decision = self._policies.decide(identity, action, actor.grant.endpoint, login=actor.grant.login.name, session=facts)
         if decision.verdict is Verdict.DENY:

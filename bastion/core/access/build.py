@@ -262,6 +262,11 @@ def _rule(model: RuleModel, document: Document, path: Path, known: _Known) -> Ru
         refuse("terms", "a rule that denies starts no session, so it has no terms")
     if model.effect == "deny" and model.approval is not None:
         refuse("approval", "a rule that denies cannot be approved; give the approval to a rule that allows")
+    if model.when is not None and model.when.files is not None:
+        if not actions <= {"sftp", "scp"}:
+            refuse("when.files", "conditions on files fit the actions sftp and scp only; make a rule of its own for these")
+        if model.effect == "deny" and model.when.files.size is not None:
+            refuse("when.files.size", "how large a file becomes is known too late to deny it; give the size to the rule that allows")
     selectors = _read(read_selector, model.endpoints, "endpoints", refuse)
     logins = _read(read_login, model.logins, "logins", refuse)
     terms = read_terms(model.terms, known.defaults, lambda key, said: refuse(f"terms.{key}", said))

@@ -14,7 +14,7 @@ from pydantic import Field
 from bastion.core.access.actions import ACTIONS
 from bastion.core.access.build import read_shape
 from bastion.core.access.decide import decide
-from bastion.core.access.decision import Decision, SessionFacts
+from bastion.core.access.decision import Decision, FileFacts, SessionFacts
 from bastion.core.access.durations import parse_duration
 from bastion.core.access.endpoint import Endpoint, Login
 from bastion.core.access.hours import read_instant, read_zone, show_instant
@@ -52,6 +52,9 @@ class CaseModel(Shape):
     owner_roles: list[str] = Field([], description="roles of the session's owner")
     ticket: str = Field("", description="the ticket number they give")
     approved: list[str] = Field([], description="rules whose approval was given")
+    file: str | None = Field(None, description="an absolute path that is to be moved; left out: the session itself")
+    direction: Literal["upload", "download"] = Field("upload", description="where to, for the actions sftp and scp")
+    bytes: int | None = Field(None, ge=0, description="how large that file is")
     expect: Literal["allow", "deny", "needs-approval"] = Field(description="the answer that must come")
     rule: str | None = Field(None, description="the rule that must decide")
     opens: str | None = Field(None, description="when a refusal must say that it opens, like 2026-12-01 08:00 Europe/Berlin")
@@ -156,6 +159,7 @@ def _case(model: CaseModel, document: Document, path: Path, problems: Problems) 
         logins = (Login(model.login, "key"),) if model.login else ()
         endpoint = Endpoint(model.endpoint, model.endpoint, logins=logins, labels=tuple(model.labels.items()))
     owner = model.owner or ""
-    session = SessionFacts(owner, owner, tuple(model.owner_roles), model.invited, model.ticket, frozenset(model.approved))
+    file = FileFacts(model.direction, model.file, (model.file,), size=model.bytes) if model.file is not None else None
+    session = SessionFacts(owner, owner, tuple(model.owner_roles), model.invited, model.ticket, frozenset(model.approved), file=file)
     place = document.place(path)
     return Case(model.name, place, identity, endpoint, model.action, at, model.login, session, model.expect, model.rule, opens)

@@ -15,6 +15,7 @@ from bastion.core.access.endpoint import Endpoint
 from bastion.core.access.glob import Form
 from bastion.core.access.hours import Dates, Weekly, covering, following, show_instant
 from bastion.core.access.networks import Network, read_address
+from bastion.core.access.paths import PathGlob
 from bastion.core.access.source import shown
 from bastion.core.identity import Identity
 
@@ -194,6 +195,52 @@ class Invited:
     def got(self, facts: Facts) -> str:
         """Return what was found."""
         return "invited" if facts.session.invited else "not invited"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The file moves in this direction, has one of these paths, and at most so many bytes. Empty fields want nothing.
+
+    Asked for each file; whether a session may start at all is another question (see `Rule.holds`).
+    """
+
+    directions: tuple[str, ...] = ()
+    paths: tuple[PathGlob, ...] = ()
+    most: int | None = None
+    name: ClassVar[str] = "files"
+
+    @property
+    def wanted(self) -> str:
+        """Return what would hold."""
+        parts = [" or ".join(self.directions) or "any direction"]
+        if self.paths:
+            parts.append(" or ".join(path.text for path in self.paths))
+        if self.most is not None:
+            parts.append(f"at most {self.most} bytes")
+        return ", ".join(parts)
+
+    def holds(self, facts: Facts) -> bool | None:
+        """Return whether that file fits; None when none is asked about, or its path is not known well enough."""
+        file = facts.session.file
+        if file is None:
+            return None
+        if self.directions and file.direction not in self.directions:
+            return False
+        if self.most is not None and file.size is not None and file.size > self.most:
+            return False
+        if not self.paths or any(path.matches(spelling) for path in self.paths for spelling in file.spellings):
+            return True
+        known = {spelling[0] for spelling in file.spellings}
+        unknown = not file.complete and any(not path.rooted or path.rooted not in known for path in self.paths)
+        return None if unknown or not file.spellings else False
+
+    def got(self, facts: Facts) -> str:
+        """Return which file."""
+        file = facts.session.file
+        if file is None:
+            return "no file"
+        size = "" if file.size is None else f", {file.size} bytes"
+        return f"{file.direction} of {shown(file.path, 200)}{size}"
 
 
 @dataclass(frozen=True, slots=True)

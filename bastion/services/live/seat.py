@@ -28,6 +28,7 @@ class Seat:
         participant: str,
         console: Console,
         post: Callable[[e.Event], None],
+        typed: Callable[[str, bytes], None],
         now: Callable[[], float],
         status: Callable[[str], Row | None],
         panel: Callable[[str], tuple[Row, ...]],
@@ -56,6 +57,7 @@ class Seat:
         """What takes the overlay away, while one is shown."""
         self._blocked_at: float | None = None
         self._post = post
+        self._typed = typed
         self._now = now
         self._status = status
         self._panel = panel
@@ -74,7 +76,7 @@ class Seat:
         """Bytes came from the person."""
         if self.panel_shown:
             self.on_read()
-        self._post(e.InputReceived(self._now(), self.participant, data))
+        self._typed(self.participant, data)
 
     def resized(self, size: Size) -> None:
         """Their window has another size."""
