@@ -9,6 +9,7 @@ import pytest
 
 from bastion.core.terminal import Screen, Terminal
 from bastion.core.terminal.caps import Caps
+from bastion.core.terminal.past import past
 from bastion.core.values import Size
 from bastion.services.live import screen as live
 from bastion.services.live.screen import LiveScreen, Ties
@@ -157,7 +158,7 @@ async def test_a_keyframe_long_due_is_made_amid_a_flood_of_the_screen_where_the_
         await asyncio.sleep(0)
     said, keyframe = session.kept[0]
     exact = session.exact(said)
-    assert keyframe == exact.dump() + exact.pending
+    assert keyframe == past(exact.screen) + exact.dump() + exact.pending
     session.screen.close()
 
 
@@ -187,7 +188,7 @@ async def test_an_error_in_drawing_a_viewers_picture_is_told_and_the_next_pictur
         monkeypatch.undo()
         raise ValueError
 
-    monkeypatch.setattr(live, "diff", broken)
+    monkeypatch.setattr(live, "diff_slices", broken)
     session.screen.add("v", viewer)
     session.say(b"lost")
     async with asyncio.timeout(10):
