@@ -166,6 +166,7 @@ class Player:
             page = self._scrolled(self._scroll, rows)
             if page is not None:
                 return page
+            rows = self._rows()
         needle = self._needle if self._marked else ""
         picture, self._viewport = view.frame(self._stage.screen.snapshot(), self._viewport, rows, needle)
         return picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from bastion.core.values import Size
 from bastion.services.live.screen import MOST_BACKLOG, LiveScreen
@@ -38,4 +39,24 @@ async def test_what_the_parser_can_follow_stays_exact() -> None:
         await current.wait()
     assert screen.exact
     assert b"row 499 of a flood" in screen.keyframe()
+    screen.close()
+
+
+async def test_a_keyframe_has_the_size_that_is_on_file_when_it_is_made() -> None:
+    """A resize is recorded before the screen takes it: a keyframe between the two would show the old size for good."""
+    kept: list[tuple[Size, bytes]] = []
+    sized = asyncio.Event()
+
+    def keep(keyframe: Callable[[], bytes], size: Size) -> None:
+        kept.append((size, keyframe()))
+        sized.set()
+
+    screen = LiveScreen(Size(80, 24), keep)
+    screen.push(b"before\r\n")
+    async with asyncio.timeout(20):
+        await sized.wait()
+        sized.clear()
+        screen.resize(Size(70, 20))  # and nothing behind it
+        await sized.wait()
+    assert [size for size, _ in kept] == [Size(80, 24), Size(70, 20)]
     screen.close()

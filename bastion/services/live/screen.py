@@ -272,6 +272,7 @@ class LiveScreen:
             if self._closed or (self._pushed > FLOOD_BYTES and not self._viewers and not self._waiting):
                 return
         if self.exact and not terminal.backlog:
+            terminal.catch_up()  # a change of size may wait behind the last byte, and is on file already
             self._on_current(self._with_past, Size(terminal.columns, terminal.lines))
         waiting, self._waiting = self._waiting, []
         for call in waiting:
