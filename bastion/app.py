@@ -25,6 +25,7 @@ from bastion.backends.dialer.link import Link, forget_address, write_address
 from bastion.backends.dialer.ssh import SshDialer
 from bastion.backends.metrics.log import set_up as set_up_log
 from bastion.backends.metrics.process import memory, thread_usage
+from bastion.backends.patterns import mask_rules
 from bastion.backends.policies import PolicyFolder, load_policy
 from bastion.backends.recordings import RecordingFolder
 from bastion.backends.store import Store, open_store
@@ -34,8 +35,9 @@ from bastion.backends.vault.keys import Keys
 from bastion.core.access.decide import decide
 from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Missing, Unavailable
+from bastion.core.errors import Misconfigured, Missing, Unavailable
 from bastion.core.identity import Identity
+from bastion.core.session.chord import parse_chord
 from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.gate import run as run_command
 from bastion.frontends.commands.host_local import own_version
@@ -48,10 +50,12 @@ from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.guests import Guests
 from bastion.services.inventory import Inventory
 from bastion.services.invitations import Invitations
+from bastion.services.jump import Jump
 from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
 from bastion.services.login import Login
 from bastion.services.node import Node
+from bastion.services.packing import Packer
 from bastion.services.people import People
 from bastion.services.policies import Policies, Reload
 from bastion.services.ports import Farewell
@@ -59,7 +63,20 @@ from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
 from bastion.services.revocation import Revocation
-from bastion.services.setup import HOST_KEY, OPERATOR, OPERATOR_KEY, USER_CA, VAULT_KEY, Caller, Report, Setup, check_home, make_home
+from bastion.services.setup import (
+    HOST_CA,
+    HOST_KEY,
+    OPERATOR,
+    OPERATOR_KEY,
+    USER_CA,
+    VAULT_KEY,
+    Caller,
+    Report,
+    Setup,
+    check_home,
+    make_home,
+)
+from bastion.services.signpost import Signpost
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
@@ -91,6 +108,7 @@ class House:
     policies: Policies
     gatekeeper: Gatekeeper
     recorder: Recorder
+    packer: Packer
     live: Live
     control: Control
     login: Login
@@ -121,6 +139,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     signer = Ed25519Signer.create(settings.path(AUDIT_KEY))
     source = PolicyFolder(settings.policies)
     policies = await Policies.start(source)
+    try:
+        rules = mask_rules(settings.recording.mask)
+    except ValueError as error:
+        raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
     with _the_only_one(settings.home):
         store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
         try:
@@ -133,7 +155,11 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     signer,
                     low_water_bytes=settings.recording.free_bytes,
                     low_water_share=settings.recording.free_share,
+                    sync_seconds=settings.recording.sync_seconds,
+                    rules=rules,
+                    masks_credentials=settings.recording.mask_credentials,
                 )
+                packer = Packer(recordings, clock, level=settings.recording.compression, after=settings.recording.compress_after)
                 gatekeeper = Gatekeeper(policies, source, clock)
                 dialer = EndpointDialer(
                     SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
@@ -153,7 +179,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     recorder,
                     live,
                     ids.session_id,
-                    SessionLimits(settings.sessions.per_user, settings.sessions.per_node),
+                    _session_limits(settings),
                     settings.node,
                 )
                 keys = Keys()
@@ -175,9 +201,11 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     guests=guests,
                     replay=Replay(recordings, clock, signer),
                     version=own_version(),
+                    chord=parse_chord(settings.sessions.chord),
+                    signpost=_signpost(settings),
                 )
                 login = Login(store.users, auditor, clock, guests)
-                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, live, control, login, desk)
+                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, live, control, login, desk)
         finally:
             await store.close()
 
@@ -198,13 +226,17 @@ class Host:
                 settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory
             )
             desk = replace(house.desk, node=node)
-            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock)
-            await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), _wire_limits(settings))
+            jump = Jump(house.store.endpoints, house.gatekeeper, house.auditor, house.clock)
+            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock, jump)
+            await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), settings.path(HOST_CA), _wire_limits(settings))
+            if house.desk.signpost is not None and not settings.ssh.name:
+                house.desk.signpost.port = door.port
             write_address(settings.home, settings.ssh.host, door.port)
             revocation = Revocation(house.live, house.gatekeeper, house.store.users, house.clock, door.present, door.put_out)
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
+            packing = spawn("packer", house.packer.run())
             beside = {
                 "revocation": revocation.run(),
                 "policies": house.policies.watch(),
@@ -223,9 +255,11 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
+                house.packer.stop()
                 for task in tasks:
                     task.cancel()
                 await recording
+                await packing
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 
@@ -365,6 +399,11 @@ def _tell_reload(house: House, report: Reload) -> None:
         house.auditor.record(AuditEvent("policy.changed", house.clock.now(), reason=f"epoch {report.epoch}"))
 
 
+def _signpost(settings: Settings) -> Signpost:
+    ssh = settings.ssh
+    return Signpost.read(ssh.name, ssh.host, ssh.port, settings.path(f"{HOST_KEY}.pub"), settings.path(f"{HOST_CA}.pub"))
+
+
 def _disk(settings: Settings) -> tuple[int, int]:
     """Return (free, total) bytes where recordings are kept."""
     state = os.statvfs(settings.recordings)
@@ -392,6 +431,11 @@ async def _collect(live: Live) -> None:
         await asyncio.sleep(10)
         turn += 1
         gc.collect(2 if turn % 30 == 0 or not live.actors() else 1)
+
+
+def _session_limits(settings: Settings) -> SessionLimits:
+    wanted = settings.sessions
+    return SessionLimits(wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord))
 
 
 def _wire_limits(settings: Settings) -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bastion.core.errors import Misconfigured
+from bastion.core.session.chord import parse_chord
 from bastion.core.text import safe_text
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class Ssh(_Section):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=2222, description="Port; 0 picks a free one.")
+    name: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9_.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\]:[0-9]{1,5})?$",
+        description="What people call it, HOST or HOST:PORT, for what ssh-config and known-hosts print; where it listens, if empty.",
+    )
     version: str = Field(default="Bastion", description="What the server calls itself; no version number, which only helps scanners.")
     proxy_protocol_from: tuple[str, ...] = Field(
         default=(), description="Networks (CIDR) of balancers whose PROXY header is believed; none by default."
@@ -112,19 +118,40 @@ class SessionLimits(_Section):
     per_user: Count = Field(default=20, description="Live sessions a person: beyond that somebody forgot some.")
     per_node: Count = Field(default=500, description="Live sessions of this process; about 120 KB each when idle.")
     participants: Annotated[int, Field(ge=1, le=50)] = Field(default=10, description="People in one session; each costs up to 1 MiB.")
-    chord: str = Field(default="C-]", pattern=r"^C-[A-Za-z\]\[\\^_]$", description="The key that speaks to the bastion in a session.")
+    handback: Seconds = Field(
+        default=600.0, description="Seconds that the keyboard rests with somebody else before it goes back to the session's owner."
+    )
+    chord: str = Field(default="C-]", description="The key that speaks to the bastion in a session; C-] is free in shells and editors.")
     connect_timeout: Seconds = Field(default=10.0, description="Seconds until an endpoint must be reached; people do not wait longer.")
     login_timeout: Seconds = Field(default=20.0, description="Seconds in all until an endpoint must have let us in.")
     drain: Seconds = Field(default=10.0, description="Seconds that live sessions get when the server is asked to stop.")
+
+    @field_validator("chord")
+    @classmethod
+    def _chord(cls, value: str) -> str:
+        parse_chord(value)  # its ValueError says what is wrong
+        return value
 
 
 class Recording(_Section):
     """How casts are written."""
 
-    flush_seconds: Annotated[float, Field(gt=0, le=5)] = Field(default=0.25, description="A crash of the process loses no more than this.")
     sync_seconds: Annotated[float, Field(gt=0, le=60)] = Field(default=1.0, description="A crash of the machine loses no more than this.")
     largest: Count | Annotated[int, Field(le=2**40)] = Field(
         default=2 * 1024**3, description="Bytes of one cast; a runaway output must not fill the disk."
+    )
+    compression: Annotated[int, Field(ge=0, le=19)] = Field(
+        default=3, description="zstd level that finished casts are packed with; 3 makes them some 12 times smaller, 0 leaves them plain."
+    )
+    compress_after: Annotated[float, Field(ge=0, le=30 * 86400)] = Field(
+        default=60.0, description="Seconds from a session's end until its cast is packed: what is looked at right away stays as it is."
+    )
+    mask_credentials: bool = Field(
+        default=True, description="Blots out the credential that opened the endpoint wherever its session shows it."
+    )
+    mask: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns (RE2) of more secrets, such as 'AKIA[0-9A-Z]{16}': blotted out in recordings, not in what people see.",
     )
     free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.05, description="New sessions are refused below this share of free disk."
@@ -271,7 +298,9 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, object, str
             name = known.get(variable, variable)
             text = environ[variable]
             lists = name.endswith(("networks", "proxy_protocol_from"))
-            value = [part.strip() for part in text.split(",") if part.strip()] if lists else text
+            if name == "recording.mask":  # a pattern may well hold a comma
+                lists, text = True, text.replace(",", "\0").replace("\n", ",")
+            value = [part.strip().replace("\0", ",") for part in text.split(",") if part.strip()] if lists else text
             found.append((name, value, f"${variable}"))
     return found
 

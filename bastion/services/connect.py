@@ -6,16 +6,18 @@ The one way in for menu, `connect`, user names with a target, and join. Never pa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from bastion.core.access.decision import Grant, SessionFacts, Verdict
+from bastion.core.access.decision import Grant, SessionFacts, Terms, Verdict
 from bastion.core.access.endpoint import Endpoint, Login
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Conflict, Denied, Ended, Invalid, Missing, Unavailable
 from bastion.core.identity import Identity
+from bastion.core.session.chord import CHORD
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
+from bastion.core.session.state import State
 from bastion.services.console import Console
 from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.live.actor import SessionActor, World
@@ -23,20 +25,28 @@ from bastion.services.live.registry import Live
 from bastion.services.live.rights import RIGHTS, rights, verdict
 from bastion.services.live.seat import Seat
 from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
-from bastion.services.recorder import Recorder, Subject
+from bastion.services.recorder import Recorder, Recording, Subject
 from bastion.services.tasks import spawn
 
 SIGNALS: Final = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
 QUIET: Final = {"exit", "signal", "session.left", "session.lost", "owner-left"}
-PUT_OUT: Final = {"session.kicked", "session.uninvited"}
+PUT_OUT: Final = {"session.kicked", "session.uninvited", "session.revoked"}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many sessions there may be at once."""
+    """What sessions may cost at most, and the key that speaks to the bastion; policy may be stricter."""
 
     per_user: int = 20
     per_node: int = 500
+    participants: int = 10
+    handback_seconds: float = 600.0
+    chord: int = CHORD
+
+    def bound(self, terms: Terms) -> Terms:
+        """Return what policy says, made stricter where it is laxer than this."""
+        handback = self.handback_seconds if terms.handback_seconds is None else min(terms.handback_seconds, self.handback_seconds)
+        return replace(terms, max_participants=min(terms.max_participants, self.participants), handback_seconds=handback)
 
 
 class Connect:
@@ -105,7 +115,9 @@ class Connect:
         if login is None:
             known = ", ".join(each.name for each in endpoint.logins) or "none"
             raise Invalid("endpoint.no_login", f"{name} has no login {login_name or ''!a}; it has: {known}.")
-        return Grant(identity, endpoint, login, frozenset({action}), decision.rule, decision.terms, decision.valid_until)
+        return Grant(
+            identity, endpoint, login, frozenset({action}), decision.rule, self._limits.bound(decision.terms), decision.valid_until
+        )
 
     def _may_see(self, identity: Identity, endpoint: Endpoint) -> bool:
         return any(self._policies.decide(identity, action, endpoint).verdict is not Verdict.DENY for action in ("connect", "exec"))
@@ -132,7 +144,7 @@ class Connect:
             source=identity.source,
             started_at=self._world.clock.now(),
             kind="shell" if command is None else "exec",
-            command=(command or b"").decode("utf-8", "replace")[:4096],
+            command=self._recorder.veiled((command or b"").decode("utf-8", "replace")[:4096]),
             rule=grant.rule,
             node=self._node,
         )
@@ -157,9 +169,11 @@ class Connect:
             console.size,
             frozenset({"control"}) | self._rights(identity, grant.endpoint, SessionFacts(owner_id=identity.user_id, owner=identity.name)),
         )
-        session = Session(owner, grant.terms, interactive=interactive)
+        session = Session(owner, grant.terms, interactive=interactive, chord=self._limits.chord)
         request = ChannelRequest(term=console.term, size=console.size, command=command, environment=_passed_on(console.environment))
-        actor = SessionActor(self._world, grant, record, session, request, recording, lambda: self._unlock(grant.login), self._live.remove)
+        actor = SessionActor(
+            self._world, grant, record, session, request, recording, lambda: self._unlock(grant.login, recording), self._live.remove
+        )
         self._live.add(actor)
         actor.begin()
         self._audit("session.started", identity, record.endpoint, "ok", f"rule {grant.rule}", record.id)
@@ -167,11 +181,14 @@ class Connect:
         spawn("endpoint-used", self._preferences.used(identity.user_id, record.endpoint, record.started_at))
         return actor
 
-    async def _unlock(self, login: Login) -> Secret | None:
+    async def _unlock(self, login: Login, recording: Recording) -> Secret | None:
         if login.credential_id is None:
             return None
         _, sealed = await self._credentials.get(login.credential_id)
-        return self._vault.open(sealed, row=login.credential_id, column="sealed")
+        secret = self._vault.open(sealed, row=login.credential_id, column="sealed")
+        if self._recorder.masks_credentials:
+            recording.keep_out(secret.reveal())
+        return secret
 
     def _result(self, console: Console, actor: SessionActor, code: str, text: str) -> int:
         if code == "exit":
@@ -181,8 +198,8 @@ class Connect:
             name = ending.signal if ending and ending.signal else ""
             console.exit_signal(name)
             return 128 + SIGNALS.get(name, 0)
-        if code in ("session.detached", "session.left", "session.lost", "owner-left"):
-            if text and code == "session.detached":
+        if code in ("session.detached", "session.moved", "session.left", "session.lost", "owner-left"):
+            if text and code in ("session.detached", "session.moved"):
                 console.write_error(f"{text}\r\n".encode())
             return 0
         if code.startswith("endpoint."):
@@ -222,23 +239,31 @@ class Connect:
             raise Denied("session.not_joinable" if not actor.grant.terms.joinable else "session.barred", reason)
 
     async def attach(self, console: Console, prefix: str = "") -> int:
-        """Bring the owner back to a detached session (the only one, when no prefix is given)."""
+        """Bring the owner back to a session of theirs: a detached one, or one that is attached elsewhere, which moves here.
+
+        Without a prefix: the only detached one, or else the only one there is.
+        """
         if not console.term:
             raise Invalid("session.no_terminal", "Attaching needs a terminal: `ssh -t ... attach ID`.")
-        mine = [actor for actor in self._live.of_user(console.identity.user_id) if actor.view().detached and actor.id.startswith(prefix)]
-        if not mine:
+        live = [one for one in self._live.of_user(console.identity.user_id) if one.session.interactive and one.id.startswith(prefix)]
+        found = [one for one in live if one.view().detached] or live
+        if not found:
             raise Missing(
-                "session.none_detached", "You have no detached session" + (f" that starts with {prefix[:40]!a}." if prefix else ".")
+                "session.none_detached", "You have no session to go back to" + (f" that starts with {prefix[:40]!a}." if prefix else ".")
             )
-        if len(mine) > 1:
+        if len(found) > 1:
             raise Conflict(
                 "session.ambiguous",
-                "Several of your sessions are detached: " + ", ".join(f"{each.id} ({each.record.endpoint})" for each in mine),
+                "Which one? attach ID: " + ", ".join(f"{one.id[:12]} ({one.record.endpoint}, {_whereabouts(one)})" for one in found),
             )
-        actor = mine[0]
+        (actor,) = found
         decision = self._policies.decide(console.identity, "connect", actor.grant.endpoint, login=actor.grant.login.name)
         if decision.verdict is not Verdict.ALLOW:
             raise Denied("access.deny", decision.reason)
+        if actor.session.state not in (State.RUNNING, State.PAUSED):
+            raise Conflict("session.not_running", "That session is not running.")
+        if not actor.view().detached:
+            console.write_error(f"That session is {_whereabouts(actor)}; it moves here.\r\n".encode())
         return await self._stay(console, actor, actor.reattach(console))
 
     async def _stay(self, console: Console, actor: SessionActor, seat: Seat) -> int:
@@ -252,7 +277,7 @@ class Connect:
             return 0
         if code in PUT_OUT:
             raise Ended(code, text)
-        if code.startswith("session.") and code not in QUIET and code != "session.detached":
+        if code.startswith("session.") and code not in QUIET and code not in ("session.detached", "session.moved"):
             raise Conflict(code, text)
         return self._result(console, actor, code, text)
 
@@ -289,6 +314,11 @@ def _role(text: str) -> Role:
         return Role(text)
     except ValueError:
         raise Invalid("session.role", f"{text[:40]!a} is no role: viewer, controller or moderator.") from None
+
+
+def _whereabouts(actor: SessionActor) -> str:
+    owner = actor.session.people[actor.session.owner]
+    return f"attached from {owner.source}" if owner.attached else "detached"
 
 
 def _passed_on(environment: dict[str, str]) -> tuple[tuple[str, str], ...]:

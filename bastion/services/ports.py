@@ -361,6 +361,12 @@ class RecordingWriter(Protocol):
     def changed(self) -> bool:
         """Whether anything was written since the last `sync`."""
 
+    header: bytes
+    """The first line, written when the writer was made."""
+
+    on_written: Callable[[bytes], None] | None
+    """Called with the lines of each write after it that succeeded."""
+
     @property
     def author(self) -> str:
         """Who typed the last input on file."""
@@ -427,6 +433,15 @@ class Recordings(Protocol):
 
     def unfinished(self) -> Sequence[str]:
         """Return ids of casts that a crash left open."""
+
+    def to_pack(self) -> Sequence[tuple[str, float]]:
+        """Return what is complete and not packed yet: session ids, and since when (seconds since the epoch)."""
+
+    def pack(self, session_id: str, level: int, go_on: Callable[[], bool] = lambda: True) -> tuple[int, int] | None:
+        """Pack a complete recording; return its bytes (plain, packed), None where nothing was done.
+
+        Stops when `go_on` says no. `level` 0 leaves it plain for good. `OSError`: it is as it was, and waits still.
+        """
 
     def close_interrupted(self, session_id: str, then: Callable[[], None] | None = None) -> None:
         """Cut an unfinished cast after its last whole line, mark it interrupted and close it.

@@ -2,8 +2,9 @@
 
 Theory of operation. `look_again` is called by whoever changed something (people, policy); time wakes it by itself when
 the next decision would change, and every half minute in any case. Each live session is then decided again as if it
-were asked for now; what is no longer allowed ends, or is put out, with its reason. Locked accounts lose their
-connections too, so that no menu or prompt of theirs goes on.
+were asked for now, and so is what everybody in it may do; what is no longer allowed ends, or is put out, with its reason.
+Where time will end it, everybody is told before. Locked accounts lose their connections too, so that no menu or prompt
+of theirs goes on.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 from bastion.core.access.decision import Verdict
 from bastion.core.session import events as e
-from bastion.services.live.rights import GUEST
+from bastion.services.live.rights import GUEST, fitting, rights, verdict
 
 if TYPE_CHECKING:
     from bastion.core.identity import Identity
+    from bastion.core.session.participants import Participant
     from bastion.services.gatekeeper import Gatekeeper
     from bastion.services.live.actor import SessionActor
     from bastion.services.live.registry import Live
@@ -48,23 +50,39 @@ class Revocation:
         self._present = present
         self._put_out = put_out
         self._wanted = asyncio.Event()
+        self._changed = False
         self._next = 0.0
+        live.on_add = self._expect
 
     def look_again(self) -> None:
         """Look as soon as possible: something changed."""
+        self._changed = True
         self._wanted.set()
+
+    def _expect(self, actor: SessionActor) -> None:
+        """A session began: its end may be the next that comes."""
+        self._sooner(actor.looked_at_by)
+        self._wanted.set()
+
+    def _sooner(self, at: float | None) -> None:
+        if at is not None and (not self._next or at < self._next):
+            self._next = at
 
     async def run(self) -> None:
         """Look whenever there is a reason, until cancelled."""
+        latest = self._clock.now() + EVERY_SECONDS
         while True:
-            wait = min(EVERY_SECONDS, max(SOONEST, self._next - self._clock.now())) if self._next else EVERY_SECONDS
+            at = min(latest, self._next) if self._next else latest
             try:
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(max(SOONEST, at - self._clock.now())):
                     await self._wanted.wait()
             except TimeoutError:
-                pass
+                self._changed = True
             self._wanted.clear()
-            await self.look()
+            if self._changed:
+                self._changed = False
+                latest = self._clock.now() + EVERY_SECONDS
+                await self.look()
 
     async def look(self) -> None:
         """Decide everything live again, now."""
@@ -90,26 +108,34 @@ class Revocation:
             self._end(actor, f"Policy no longer allows it: {decision.reason}")
             return
         actor.window_ends = decision.valid_until
-        if decision.valid_until is not None and (not self._next or decision.valid_until < self._next):
-            self._next = decision.valid_until
-        await self._look_at_others(actor)
-
-    async def _look_at_others(self, actor: SessionActor) -> None:
+        self._sooner(decision.valid_until)
+        self._sooner(actor.remind())
+        actor.rebind(decision.terms)
         for person in list(actor.session.people.values()):
-            if person.user_id == actor.record.user_id or not person.attached:
-                continue
             seat = actor.identity_of(person.id)
-            if seat is None or seat.user_id.startswith(GUEST):
+            if seat is None or not person.attached:
                 continue
-            identity = await self._still(seat)
-            facts = replace(actor.facts(identity or seat), running=True)
-            reason = LOCKED
-            if identity is not None:
-                decision = self._policies.decide(identity, "join", actor.grant.endpoint, session=facts)
-                if decision.verdict is not Verdict.DENY:
-                    continue
-                reason = f"Policy no longer allows it: {decision.reason}"
-            actor.post(e.Left(self._clock.monotonic(), person.id, reason))
+            if person.user_id == actor.record.user_id:
+                held = frozenset({"control"}) | rights(self._policies, identity, actor, running=True)
+                actor.post(e.Reassessed(self._clock.monotonic(), person.id, person.role, held))
+            else:
+                await self._look_at_other(actor, person, seat)
+
+    async def _look_at_other(self, actor: SessionActor, person: Participant, seat: Identity) -> None:
+        """Decide again about somebody in a session that is not theirs: whether they may be there, and what they may do."""
+        identity = await self._still(seat)
+        reason = LOCKED
+        if identity is not None:
+            decision = verdict(self._policies, identity, "join", actor, running=True)
+            if decision.verdict is not Verdict.DENY and actor.grant.terms.joinable:
+                self._sooner(decision.valid_until)
+                held = rights(self._policies, identity, actor, running=True)
+                if not actor.grant.terms.handover and "moderate" not in held:
+                    held -= {"control"}
+                actor.post(e.Reassessed(self._clock.monotonic(), person.id, fitting(person.role, held), held))
+                return
+            reason = f"Policy no longer allows it: {decision.reason if actor.grant.terms.joinable else 'nobody may look on here.'}"
+        actor.post(e.PutOut(self._clock.monotonic(), person.id, "system", "session.revoked", reason))
 
     async def _still(self, identity: Identity) -> Identity | None:
         """Return the identity with the roles that the account has now; None when there is no such account any more."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bastion.core.errors import BastionError, Conflict
+from bastion.core.session.chord import CHORD, show_chord
 from bastion.core.text import safe_text
 from bastion.services.console import Console
 from bastion.services.live.views import SessionView
@@ -24,7 +25,6 @@ from bastion.services.window_console import WindowConsole
 MOST: Final = 32
 MENU: Final = 0
 _LIST: Final = -1
-_CHORD: Final = "Ctrl-]"
 Program = Callable[[Console], Awaitable[int]]
 Own = Callable[["Windows", Console], Awaitable[int]]
 """The menu, or the list, which returns the number chosen (a negative one to go back)."""
@@ -60,7 +60,9 @@ class _Window:
 class Windows:
     """The windows on one console."""
 
-    def __init__(self, console: Console, menu: Own, chooser: Own) -> None:
+    def __init__(self, console: Console, menu: Own, chooser: Own, chord: int = CHORD) -> None:
+        self.chord = show_chord(chord)
+        """The key that speaks to the bastion, as people call it."""
         self._real = console
         self._menu: Program = lambda console: menu(self, console)
         self._chooser: Program = lambda console: chooser(self, console)
@@ -157,7 +159,7 @@ class Windows:
                 at = numbers.index(here) + step if here in numbers else (0 if key == "n" else -1)
                 self._go(numbers[at % len(numbers)])
             case "n" | "p":
-                self._tell(f"There is no other window. {_CHORD} c opens the menu for one.")
+                self._tell(f"There is no other window. {self.chord} c opens the menu for one.")
             case "s":
                 if here != _LIST:
                     self._start(self._make(_LIST, "windows", self._chooser))
@@ -167,7 +169,7 @@ class Windows:
             case _ if key.isdigit():
                 self._go(int(key))
             case _:
-                self._tell(f"No such key. {_CHORD} ? shows those there are.")
+                self._tell(f"No such key. {self.chord} ? shows those there are.")
         if rest and self._front is not None:
             self._front.console.give_back(rest)
 
@@ -178,7 +180,7 @@ class Windows:
         elif number == MENU:
             self._start(self._make(MENU, "menu", self._menu))
         else:
-            self._tell(f"There is no window {number}. {_CHORD} s lists those there are.")
+            self._tell(f"There is no window {number}. {self.chord} s lists those there are.")
 
     def _tell(self, text: str) -> None:
         seat = self._front.console.seat if self._front is not None else None
@@ -324,6 +326,6 @@ class Windows:
             return f"{window.name}: something went wrong here, and it is ours."
         seat = window.console.seat
         code, text = seat.out.result() if seat is not None and seat.out.done() else ("", "")
-        if code == "session.detached" and text:
+        if code in ("session.detached", "session.moved") and text:
             return f"{window.name}: {text[:1].lower()}{text[1:]}"
         return f"{window.name}: ended" + (f" with exit status {status}." if status else ".")

@@ -7,12 +7,14 @@ events      what was refused or went wrong      guard    what a connection may c
 options     the exact algorithms                channels what a channel may ask for and hold back
 server      the listener                        login    the login's hooks, safe from tricks
 client      connect, and sessions on endpoints  sessions byte streams for both sides
+inner       SSH inside a channel (`ssh -J`)
 send, receive, gcm: the fast path
 selfcheck   is this the asyncssh that it was written for?
 """
 
 from bastion.wire.client import ClientConnection, connect
 from bastion.wire.events import Code, OnEvent, safe_text
+from bastion.wire.inner import InnerServer
 from bastion.wire.limits import DEFAULT_LIMITS, Limits, TerminalSize, clamp_size, clean_term
 from bastion.wire.login import Proof, ServerConnection
 from bastion.wire.options import client_options, server_options
@@ -26,6 +28,7 @@ __all__ = [
     "ClientSession",
     "Code",
     "Exit",
+    "InnerServer",
     "Limits",
     "OnEvent",
     "Proof",

@@ -167,7 +167,7 @@ async def c66_c69_channels_not_offered(arena: Arena, attacker: Attacker) -> None
 
 
 async def c65_direct_tcpip(arena: Arena, attacker: Attacker) -> None:
-    for host, port in (("127.0.0.1", 22), ("169.254.169.254", 80), ("localhost", 0), ("::1", 65536), ("x" * 10_000, 2**32 - 1), ("\x1b]0;x\x07", 1), ("web01", 22)):
+    for host, port in (("127.0.0.1", 22), ("169.254.169.254", 80), ("localhost", 0), ("::1", 65536), ("x" * 10_000, 2**32 - 1), ("\x1b]0;x\x07", 1), ("web01", 23), ("web99", 22)):
         other = await arena.attacker()
         other.open(kind=b"direct-tcpip", more=String(host) + UInt32(port) + String("127.0.0.1") + UInt32(9))
         (failure,) = await other.until(MSG_CHANNEL_OPEN_FAILURE)

@@ -100,7 +100,7 @@ def test_the_help_of_each_command_says_what_it_does_and_shows_examples_that_are_
     assert f"Usage: bastion {' '.join(path)}" in text
     assert "\nExamples:\n  ssh bastion " in text
     for line in text.split("\nExamples:\n")[1].splitlines():
-        example = re.split(r" [<>|] | -- ", line.strip().removeprefix("ssh bastion "))[0]
+        example = re.split(r" (?:[<|]|>>?) | -- ", line.strip().removeprefix("ssh bastion "))[0]
         words = shlex.split(example)
         if words[0] != "help":
             assert " ".join(path) == parse(root, words).path.partition(" ")[2]

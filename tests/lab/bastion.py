@@ -26,7 +26,8 @@ class Bastion:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.home = folder / "home"
-        self.env = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+        # Tests read casts on disk; those about packed ones say so.
+        self.env = {**os.environ, "PYTHONPATH": str(ROOT), "BASTION_RECORDING_COMPRESS_AFTER": "3600", **(env or {})}
         self.env.pop("BASTION_HOME", None)
         self.process: subprocess.Popen[str] | None = None
         self.port = 0

@@ -155,7 +155,7 @@ async def test_the_header_says_whose_session_it_is(tmp_path: Path, clock: HandCl
     header, _, _ = read(folder.chunks("S1"))
     assert header.title == "alice on web01 as deploy"
     assert header.fields["bastion"] == {
-        "format": 1,
+        "format": 2,
         "session": "S1",
         "user": "alice",
         "endpoint": "web01",

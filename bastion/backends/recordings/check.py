@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from bastion.backends.recordings.folder import CAST, CHUNK
+from bastion.backends.recordings.folder import opened_pack
+from bastion.backends.recordings.packed import CAST, CHUNK, MAGIC, PACKED
 from bastion.core.errors import Corrupt, Missing
 from bastion.core.recording import seal
 from bastion.core.recording.playback import clock_text
@@ -18,12 +20,14 @@ if TYPE_CHECKING:
 
 
 def check_file(path: Path, verifier: Verifier | None = None) -> str:
-    """Check a cast (or the folder it is in) and return what was found, as one sentence.
+    """Check a cast, plain or packed (or the folder it is in), and return what was found, as one sentence.
 
     With `verifier`: against the `seal.jsonl` beside it. Without: only that it reads to its end. `Corrupt` names the
     first bad line; `Missing` when there is no such file.
     """
-    cast = path / CAST if path.is_dir() else path
+    cast = path
+    if path.is_dir():
+        cast = path / CAST if (path / CAST).is_file() else path / PACKED
     if not cast.is_file():
         raise Missing("verify.missing", f"There is no file {cast.name!a} there.", str(cast))
     return _read_through(cast) if verifier is None else _against_seals(cast, verifier)
@@ -33,7 +37,7 @@ def _against_seals(cast: Path, verifier: Verifier) -> str:
     seals = cast.with_name(seal.FILE)
     if not seals.is_file():
         raise Missing("verify.seals", f"There is no {seal.FILE} beside the recording: nothing to check it against.", str(seals))
-    verdict = seal.verify(_chunks(cast), seal.verified_lines(_chunks(seals)), verifier)
+    verdict = seal.verify(_cast(cast), seal.verified_lines(_chunks(seals)), verifier)
     finding = verdict.finding
     if not finding and not verdict.ended:
         finding = f"its end seal is missing: after line {verdict.lines} it was cut off, or it is still being written"
@@ -43,7 +47,7 @@ def _against_seals(cast: Path, verifier: Verifier) -> str:
 
 
 def _read_through(cast: Path) -> str:
-    header, events, reader = read(_chunks(cast))
+    header, events, reader = read(_cast(cast))
     count = sum(1 for _ in events)
     if reader.notes:
         raise Corrupt("verify.unreadable", f"The recording has lines that cannot be read: {reader.notes[0]}.")
@@ -51,6 +55,13 @@ def _read_through(cast: Path) -> str:
         f"The file is asciicast {header.version} and reads to its end: {count} events, {clock_text(reader.time)}. "
         "Whether it was changed was not checked."
     )
+
+
+def _cast(path: Path) -> Iterator[bytes]:
+    """Return the plain bytes, whichever way the file has them."""
+    with path.open("rb") as file:
+        is_packed = file.read(len(MAGIC)) == MAGIC
+    return opened_pack(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) if is_packed else _chunks(path)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 Theory of operation: `ROOT/.open/ID` holds the folder's path while its cast is being written, so a start after a
 crash finds what was cut off without walking years of folders. A live cast is locked (flock): other processes leave
-it alone.
+it alone. When it is complete that note moves to `ROOT/.pack/ID`, and goes when the cast is packed.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ import fcntl
 import os
 import re
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
-from bastion.backends.recordings import safe
+from bastion.backends.recordings import packed, safe
 from bastion.backends.recordings.mend import mend
+from bastion.backends.recordings.packed import CAST, CHUNK, PACKED, PackedCast
 from bastion.backends.recordings.writer import CastWriter
 from bastion.core.errors import Corrupt, Invalid, Misconfigured, Missing
-from bastion.core.recording.asciicast import FORMAT
+from bastion.core.recording import meta
+from bastion.core.recording.meta import Meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-CAST: Final = "session.cast"
 META: Final = "meta.json"
-CHUNK: Final = 64 * 1024
 
 _OPEN: Final = ".open"
+_PACK: Final = ".pack"
+_META_BYTES: Final = 64 * 1024
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SIDE: Final = re.compile(r"[a-z]{1,20}(\.[a-z]{1,10})?")
 _DAY: Final = re.compile(r"\d{4}/\d{2}/\d{2}")
@@ -72,21 +73,61 @@ class RecordingFolder:
         return writer
 
     def path(self, session_id: str) -> str | None:
-        """Return where the cast of that session is, or None."""
+        """Return where the cast of that session is, packed or plain, or None."""
         parts = self._find(session_id)
-        return os.path.join(self.root, *parts, CAST) if parts else None
+        if parts is None:
+            return None
+        plain = os.path.join(self.root, *parts, CAST)
+        return plain if os.path.lexists(plain) else os.path.join(self.root, *parts, PACKED)
 
     def chunks(self, session_id: str, offset: int = 0) -> Iterator[bytes]:
-        """Yield the cast's bytes from `offset` on, as far as they are written now. `Missing`, `Corrupt`."""
+        """Yield the plain cast's bytes from `offset` on, as far as they are written now. `Missing`, `Corrupt`."""
         parts = self._find(session_id)
         if parts is None:
             raise Missing("recording.missing", "There is no recording of that session.", session_id)
         try:
             with safe.folder(self.root, parts) as directory:
-                descriptor = safe.opened(directory, CAST, os.O_RDONLY)
+                return opened_cast(directory, offset)
         except OSError as error:
             raise Corrupt("recording.unreadable", "The recording is not a regular file that can be read.", str(error)) from error
-        return _read(descriptor, offset)
+
+    def to_pack(self) -> Sequence[tuple[str, float]]:
+        """Return what is complete and not packed: session ids, and since when (seconds since the epoch)."""
+        found = []
+        with safe.folder(self.root, [_PACK], create=True) as directory:
+            for name in sorted(os.listdir(directory)):
+                if _ID.fullmatch(name):
+                    with suppress(FileNotFoundError):
+                        found.append((name, os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime))
+        return found
+
+    def pack(self, session_id: str, level: int, go_on: Callable[[], bool] = lambda: True) -> tuple[int, int] | None:
+        """Pack a complete recording; return its bytes (plain, packed). None when there was nothing to do, or not all done.
+
+        `level` is zstd's, 0 leaves it plain for good. `OSError`: it stays plain, and is waiting still.
+        """
+        parts = self._noted(_PACK, session_id)
+        result = None
+        if parts is not None and level > 0:
+            with suppress(FileNotFoundError), safe.folder(self.root, parts) as directory:
+                packed.clear(directory)
+                length = packed.pack(directory, level, go_on)
+                if length is None:
+                    return None
+                known = self._read_meta(directory)
+                safe.write_whole(directory, META, meta.spelled(replace(known, stored="zstd", packed=length)))
+                result = (known.bytes, length)
+        with safe.folder(self.root, [_PACK], create=True) as directory, suppress(FileNotFoundError):
+            os.unlink(_checked(session_id), dir_fd=directory)
+        return result
+
+    def meta(self, session_id: str) -> Meta | None:
+        """Return how a recording ended and is kept; None while it is live. `Corrupt`; FileNotFoundError without recording."""
+        with safe.folder(self.root, self._found(session_id)) as directory:
+            try:
+                return self._read_meta(directory)
+            except FileNotFoundError:
+                return None
 
     def append_side(self, session_id: str, name: str, data: bytes) -> None:
         """Append to a side file with one write. `OSError` when it cannot be, FileNotFoundError without recording."""
@@ -157,7 +198,7 @@ class RecordingFolder:
             for month in _numbers(os.path.join(self.root, year), 2):
                 for day in _numbers(os.path.join(self.root, year, month), 2):
                     parts = [year, month, day, session_id]
-                    if os.path.lexists(os.path.join(self.root, *parts, CAST)):
+                    if any(os.path.lexists(os.path.join(self.root, *parts, name)) for name in (CAST, PACKED)):
                         return parts
         return None
 
@@ -168,8 +209,12 @@ class RecordingFolder:
         return parts
 
     def _unfinished_parts(self, session_id: str) -> list[str] | None:
+        return self._noted(_OPEN, session_id)
+
+    def _noted(self, where: str, session_id: str) -> list[str] | None:
+        """Return the folder's parts as a note in `.open` or `.pack` has them."""
         try:
-            with safe.folder(self.root, [_OPEN]) as directory:
+            with safe.folder(self.root, [where]) as directory:
                 descriptor = safe.opened(directory, _checked(session_id), os.O_RDONLY)
                 try:
                     text = os.read(descriptor, 200).decode("ascii", "replace")
@@ -208,12 +253,24 @@ class RecordingFolder:
         safe.sync_folders(self.root, [_OPEN])
 
     def _write_meta(self, directory: int, state: str, length: int, status: int | None) -> None:
-        fields = {"format": FORMAT, "state": state, "bytes": length, "status": status}
-        safe.write_whole(directory, META, orjson.dumps(fields) + b"\n")
+        safe.write_whole(directory, META, meta.spelled(Meta(state, length, status)))
+
+    def _read_meta(self, directory: int) -> Meta:
+        descriptor = safe.opened(directory, META, os.O_RDONLY)
+        try:
+            return meta.parse(os.read(descriptor, _META_BYTES))
+        finally:
+            os.close(descriptor)
 
     def _forget_unfinished(self, session_id: str) -> None:
-        with safe.folder(self.root, [_OPEN], create=True) as directory, suppress(FileNotFoundError):
-            os.unlink(_checked(session_id), dir_fd=directory)
+        """Move the note on: the recording is complete, and may be packed."""
+        with (
+            safe.folder(self.root, [_OPEN], create=True) as before,
+            safe.folder(self.root, [_PACK], create=True) as after,
+            suppress(FileNotFoundError),
+        ):
+            os.utime(_checked(session_id), dir_fd=before, follow_symlinks=False)
+            os.rename(session_id, session_id, src_dir_fd=before, dst_dir_fd=after)
 
 
 class SideFile:
@@ -233,8 +290,25 @@ class SideFile:
         os.close(self._descriptor)
 
 
+def opened_cast(directory: int, offset: int = 0) -> Iterator[bytes]:
+    """Return the plain bytes of the cast in a folder, from `offset` on, whether it is packed or not. `OSError`, `Corrupt`."""
+    try:
+        return _read(safe.opened(directory, CAST, os.O_RDONLY), offset)
+    except FileNotFoundError:
+        return opened_pack(safe.opened(directory, PACKED, os.O_RDONLY), offset)
+
+
+def opened_pack(descriptor: int, offset: int = 0) -> Iterator[bytes]:
+    """Return the plain bytes of a packed cast; takes the descriptor over. `Corrupt`."""
+    try:
+        return PackedCast(descriptor).chunks(offset)
+    except (Corrupt, OSError):
+        os.close(descriptor)
+        raise
+
+
 def _side(name: str) -> str:
-    if not _SIDE.fullmatch(name) or name in (CAST, META):
+    if not _SIDE.fullmatch(name) or name in (CAST, META, PACKED):
         raise Invalid("recording.side", f"{name[:64]!a} is not the name of a side file.")
     return name
 

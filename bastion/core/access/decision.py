@@ -69,6 +69,8 @@ class Terms:
     the owner invites, and whom a rule lets join), "permitted" (only whom a rule lets join), "none" (then
     `joinable` is False). `lock_seconds` hides an idle screen until its owner proves who they are again;
     `reauth_seconds` asks for that proof in place, again and again. `handover`: the keyboard may be given away.
+    `typing`: "one" (who has the keyboard) or "shared" (controllers type beside the holder). `handback_seconds`:
+    a keyboard that rests with somebody else for so long goes back to the owner.
     `watchers`: who must look on, all of them.
     """
 
@@ -83,6 +85,8 @@ class Terms:
     lock_seconds: float | None = None
     reauth_seconds: float | None = None
     handover: bool = True
+    typing: str = "one"
+    handback_seconds: float | None = None
     sessions_per_user: int | None = None
     sessions_per_endpoint: int | None = None
     watchers: tuple[WatchNeed, ...] = ()

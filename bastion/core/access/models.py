@@ -52,6 +52,10 @@ class TermsModel(Shape):
         None, description="who may watch: whom the owner invites and whom a rule lets join; only the latter; nobody"
     )
     handover: bool | None = Field(None, description="false: the keyboard cannot be given away")
+    typing: Literal["one", "shared"] | None = Field(
+        None, description="one: who has the keyboard; shared: controllers type beside each other"
+    )
+    handback: str | None = Field(None, description="a keyboard that rests with somebody else for so long goes back to the owner, like 5m")
     sessions_per_user: int | None = Field(None, ge=1, le=10_000, description="most live sessions of one user")
     sessions_per_endpoint: int | None = Field(None, ge=1, le=10_000, description="most live sessions on one endpoint")
     watchers: WatchersModel | None = Field(None, description="who must look on; the session waits for them")

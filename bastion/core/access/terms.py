@@ -13,6 +13,7 @@ from bastion.core.access.models import TermsModel, WatchersModel
 
 _VIEWERS: Final = ("none", "permitted", "invited")  # strictest first
 _RECORDING: Final = ("strict", "best-effort")
+_TYPING: Final = ("one", "shared")
 
 # key in a rule -> field of Terms, for everything that is a length of time
 _DURATIONS: Final = {
@@ -21,6 +22,7 @@ _DURATIONS: Final = {
     "detach": "detach_seconds",
     "lock": "lock_seconds",
     "reauth": "reauth_seconds",
+    "handback": "handback_seconds",
 }
 
 
@@ -46,6 +48,8 @@ STRICTER: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "lock_seconds": _least,
     "reauth_seconds": _least,
     "handover": lambda a, b: a and b,
+    "typing": _first_of(_TYPING),
+    "handback_seconds": _least,
     "sessions_per_user": _least,
     "sessions_per_endpoint": _least,
     "watchers": lambda a, b: tuple(sorted({*a, *b}, key=repr)),
@@ -87,7 +91,7 @@ def read_terms(said: TermsModel | None, defaults: Terms, refuse: Callable[[str, 
             continue
         changes[name] = seconds
     plain = {"recording": said.recording, "record_input": said.input, "max_participants": said.participants,
-             "viewers": said.viewers, "handover": said.handover, "sessions_per_user": said.sessions_per_user,
+             "viewers": said.viewers, "handover": said.handover, "typing": said.typing, "sessions_per_user": said.sessions_per_user,
              "sessions_per_endpoint": said.sessions_per_endpoint}  # fmt: skip
     changes |= {name: value for name, value in plain.items() if value is not None}
     if said.watchers is not None:
@@ -120,6 +124,8 @@ def show_terms(terms: Terms) -> list[str]:
     phrases.append(f"up to {terms.max_participants} participants, viewers {terms.viewers}")
     if not terms.handover:
         phrases.append("the keyboard stays with the owner")
+    elif terms.typing == "shared":
+        phrases.append("controllers type beside each other")
     if terms.sessions_per_user is not None:
         phrases.append(f"at most {terms.sessions_per_user} at a time for a user")
     if terms.sessions_per_endpoint is not None:

@@ -15,6 +15,24 @@ WINDOW_KEYS: Final = frozenset("cnpsD0123456789")
 """Keys after the chord that are about a person's windows, not about the session in one of them."""
 
 
+_TAKEN: Final = {"C": "the interrupt key", "H": "backspace", "I": "Tab", "J": "Enter", "M": "Enter", "[": "Escape"}
+
+
+def parse_chord(text: str) -> int:
+    """Return the byte of a key written like `C-]`. Raises `ValueError` with what is wrong, for people."""
+    key = text[2:].upper()
+    if text[:2] != "C-" or len(key) != 1 or not ("A" <= key <= "Z" or key in "[\\]^_"):
+        raise ValueError("it is C- and a letter or one of \\ ] ^ _, like C-]")
+    if key in _TAKEN:
+        raise ValueError(f"C-{key.lower()} is {_TAKEN[key]} in every terminal; take another, like C-]")
+    return ord(key) & 0x1F
+
+
+def show_chord(byte: int | None) -> str:
+    """Return what people call the key, like `Ctrl-]`."""
+    return f"Ctrl-{chr((CHORD if byte is None else byte) | 0x40)}"
+
+
 class Typed(NamedTuple):
     """Bytes meant for the endpoint."""
 

@@ -3,14 +3,15 @@
 Rules: one holder or none; the holder or a moderator gives it; the owner takes it back; a moderator forces it;
 a holder who goes leaves it to the owner, or to nobody when the owner is away. Where policy forbids handing over,
 only the owner and moderators ever hold it. A moderator who took over keeps the owner out until it is given back.
-Never sends a byte.
+Where policy has typing shared, controllers type beside the holder (whose window gives the size), unless somebody took
+over. Never sends a byte.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bastion.core.session.participants import ControlLease, Participant
+from bastion.core.session.participants import ControlLease, Participant, Role
 
 _MAY_TYPE = frozenset({"control", "moderate"})
 
@@ -21,6 +22,7 @@ class Control:
 
     owner: str
     handover: bool = True
+    shared: bool = False
     lease: ControlLease | None = None
     taken_over: str = ""
     """Who keeps the owner out: the name of the moderator who took over, "" when nobody did."""
@@ -47,10 +49,18 @@ class Control:
             return who.id == self.owner or "moderate" in who.rights
         return who.id == self.owner or bool(who.rights & _MAY_TYPE)
 
+    def types(self, who: Participant) -> bool:
+        """Return whether what `who` types now is the endpoint's."""
+        if self.holder == who.id:
+            return True
+        return self.shared and not self.taken_over and who.role is not Role.VIEWER and self._may_hold(who)
+
     def refusal_to_ask(self, who: Participant) -> str:
         """Say why `who` may not ask for the keyboard."""
         if self.holder == who.id:
             return "You have the keyboard."
+        if self.types(who):
+            return "Typing is shared here: you need not ask, only type."
         if not self._may_hold(who):
             return "You look on here: policy does not let you take the keyboard of this session."
         return ""

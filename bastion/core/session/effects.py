@@ -27,6 +27,10 @@ class HoldTyping(NamedTuple):
     participant: str
 
 
+class LetType(NamedTuple):
+    """Take input again from all who were held."""
+
+
 class EndInput(NamedTuple):
     """Tell the endpoint that no more input follows."""
 
@@ -191,6 +195,7 @@ Effect = (
     | ResizeEndpoint
     | CloseEndpoint
     | HoldTyping
+    | LetType
     | RecordOutput
     | RecordInput
     | RecordResize

@@ -6,17 +6,22 @@ The half of a session that concerns people; `session` builds the rest on it. Nev
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from bastion.core.access.decision import Terms
+from bastion.core.access.durations import show_duration
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
-from bastion.core.session.chord import ChordReader
+from bastion.core.session.chord import ChordReader, show_chord
 from bastion.core.session.control import Control
 from bastion.core.session.echo import WAIT_SECONDS, Counted, EchoWatch, Stored
 from bastion.core.session.effects import Effect
+from bastion.core.session.floor import Floor
 from bastion.core.session.participants import Participant
 from bastion.core.session.prompt import LinePrompt
-from bastion.core.session.state import State
+from bastion.core.session.state import Ending, State
+
+CLOSING_SECONDS: Final = 2.0  # a far side that does not hang up by then is left
 
 
 class Keyboard:
@@ -28,15 +33,20 @@ class Keyboard:
         self.terms = terms
         self.interactive = interactive
         self.people: dict[str, Participant] = {owner.id: owner}
-        self.control = Control(owner.id, terms.handover)
+        self.control = Control(owner.id, terms.handover, shared=terms.typing == "shared" and interactive)
+        self.last_input = 0.0
+        self.ending: Ending | None = None
         self.paused_by = ""
         self.holding = False
         """Paused with its output held: only moderators see what comes."""
         self.size = owner.size
         self._chord = chord if interactive else None
+        self.chord_name = show_chord(chord)
         self._readers: dict[str, ChordReader] = {owner.id: ChordReader(self._chord)}
         self._prompts: dict[str, LinePrompt] = {}
         self._echo = EchoWatch() if terms.record_input and interactive else None
+        self._floor = Floor() if self.control.shared else None
+        self._typist = ""
 
     def _present(self, key: str) -> Participant | None:
         """Return the participant if they are here (a detached owner is not)."""
@@ -46,6 +56,14 @@ class Keyboard:
     def _others(self, but: str) -> tuple[str, ...]:
         """Return the ids of those attached, without `but`. An empty tuple would mean all, so nobody is `("",)`."""
         return tuple(person.id for person in self.people.values() if person.attached and person.id != but) or ("",)
+
+    def typists(self) -> tuple[str, ...]:
+        """Return the ids of those whose keys are the endpoint's now, who has the keyboard first."""
+        holder = self.control.holder
+        found = [holder] if holder is not None else []
+        if self.control.shared:
+            found += [one.id for one in self.people.values() if one.id != holder and one.attached and self.control.types(one)]
+        return tuple(found)
 
     # ------------------------------------------------------------ the keyboard
 
@@ -61,7 +79,7 @@ class Keyboard:
         if holder is None:
             effects.append(do.Notify((who.id,), "Nobody has the keyboard: take it with t."))
         else:
-            effects.append(do.Notify((holder.id,), f"{who.name} asks for the keyboard: Ctrl-] g gives it."))
+            effects.append(do.Notify((holder.id,), f"{who.name} asks for the keyboard: {self.chord_name} g gives it."))
             effects.append(do.Notify((who.id,), f"{holder.name} was asked for the keyboard."))
         return effects
 
@@ -85,9 +103,12 @@ class Keyboard:
         effects = self._move(by, by.name, event.at)
         if by.id != owner.id and "moderate" in by.rights and "moderate" not in owner.rights:
             self.control.taken_over = by.name
+            if self._floor is not None:
+                self._floor.clear()  # typed by those who may no longer
         why = f" ({event.reason})" if event.reason else ""
         if before is not None and before.attached and before.id != by.id:
-            way = "Ask for it with Ctrl-] r." if before.id != owner.id or self.control.taken_over else "Ctrl-] t takes it back."
+            chord = self.chord_name
+            way = f"Ask for it with {chord} r." if before.id != owner.id or self.control.taken_over else f"{chord} t takes it back."
             effects.append(do.Notify((before.id,), f"{by.name} took the keyboard from you{why}. {way}"))
         return effects
 
@@ -99,6 +120,8 @@ class Keyboard:
         names = f"{former.name if former else 'nobody'} -> {to.name if to else 'nobody'}"
         mark = do.Mark(f"control: {names}", "control", to.name if to else "")
         effects: list[Effect] = [mark, do.Note("control.moved", by, to.name if to else "", "ok", names)]
+        if self.terms.handback_seconds is not None:
+            effects.append(do.SetTimer("handback", self.terms.handback_seconds if to is not None and to.id != self.owner else None))
         if before is not None and before.attached:
             effects.append(do.ShowRendered(before.id))
         if to is not None:
@@ -117,9 +140,62 @@ class Keyboard:
         self.size = who.size
         return [do.RecordResize(who.size), do.ResizeEndpoint(who.size)]
 
+    def _handed_back(self, at: float) -> list[Effect]:
+        """The holder may have rested for too long: the keyboard goes back to the owner. Who took over keeps it."""
+        limit, lease = self.terms.handback_seconds, self.control.lease
+        if limit is None or lease is None or lease.holder == self.owner or self.control.taken_over:
+            return []
+        if self.state is State.PAUSED:
+            return [do.SetTimer("handback", limit)]  # nobody could type
+        left = max(self.last_input, lease.since) + limit - at
+        if left > 0:
+            return [do.SetTimer("handback", left)]
+        owner, holder = self.people[self.owner], self.people[lease.holder]
+        goes = f"goes back to {owner.name}" if owner.attached else f"is free, since {owner.name} is away"
+        effects = self._move(owner if owner.attached else None, "system", at)
+        return [*effects, do.Notify((), f"{holder.name} did not type for {show_duration(limit)}: the keyboard {goes}.")]
+
+    # ------------------------------------------------------------ input of several at once
+
+    def _spoken(self, at: float, data: bytes, who: Participant, floor: Floor) -> list[Effect]:
+        """Return what sends input where several type: what belongs together stays whole, and who typed is marked."""
+        effects = self._said(at, floor.typed(at, who.id, data))
+        if floor.full(who.id):
+            effects.append(do.HoldTyping(who.id))
+        if floor.holds:
+            effects.append(do.SetTimer("floor", floor.seconds_left(at)))
+        return effects
+
+    def _floor_free(self, at: float) -> list[Effect]:
+        """The floor may be free: send what waited for that."""
+        if self._floor is None or self.state is not State.RUNNING:
+            return []
+        effects = self._said(at, self._floor.due(at))
+        if self._floor.holds:
+            effects.append(do.SetTimer("floor", self._floor.seconds_left(at)))
+        return [*effects, do.LetType()]
+
+    def _said(self, at: float, turns: Sequence[tuple[str, bytes]]) -> list[Effect]:
+        effects: list[Effect] = []
+        for key, data in turns:
+            who = self._present(key)
+            if who is None or not self.control.types(who):
+                continue
+            if self._typist != key:
+                self._typist = key
+                effects.append(do.Mark(f"{who.name} types", "typing", who.name))
+            effects += self._delivered(at, data, who)
+        return effects
+
     # ------------------------------------------------------------ input that is kept
 
     def _sent(self, at: float, data: bytes, who: Participant) -> list[Effect]:
+        """Return what sends input of somebody who may type."""
+        if self._floor is not None:
+            return self._spoken(at, data, who, self._floor)
+        return self._delivered(at, data, who)
+
+    def _delivered(self, at: float, data: bytes, who: Participant) -> list[Effect]:
         """Return what sends input, and keeps it where policy says so: at once, or when it is known to be echoed."""
         if not self.terms.record_input:
             return [do.ToEndpoint(data)]
@@ -168,3 +244,16 @@ class Keyboard:
         del self._prompts[who.id]
         gone: list[Effect] = [do.Prompt(who.id, None)]
         return [*gone, do.InviteWanted(who.id, prompt.answer)] if prompt.answer else gone
+
+    # ------------------------------------------------------------ the end
+
+    def _close(self, ending: Ending, at: float) -> list[Effect]:
+        del at
+        self.state = State.CLOSING
+        self.ending = ending
+        return [
+            *self._echo_over(),
+            do.Mark(f"ended: {ending.text or ending.code}"),
+            do.CloseEndpoint(),
+            do.SetTimer("closing", CLOSING_SECONDS),
+        ]

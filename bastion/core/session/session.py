@@ -9,20 +9,19 @@ whether it is paused, whether it is over.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final
 
 from bastion.core.access.decision import Terms
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
-from bastion.core.session.chord import CHORD, WINDOW_KEYS, ChordReader, Command
+from bastion.core.session.chord import CHORD, WINDOW_KEYS, Command
 from bastion.core.session.effects import Effect
-from bastion.core.session.keyboard import Keyboard
-from bastion.core.session.participants import Participant, Role
-from bastion.core.session.state import IGNORE, ILLEGAL, TABLE, State
+from bastion.core.session.keyboard import CLOSING_SECONDS
+from bastion.core.session.participants import Participant
+from bastion.core.session.state import IGNORE, ILLEGAL, TABLE, Ending, State
+from bastion.core.session.stays import Stays
 from bastion.core.values import Size
 
-CLOSING_SECONDS: Final = 2.0  # a far side that does not hang up by then is left
 CONFIRM_SECONDS: Final = 10.0
 MOST_AHEAD: Final = 256 * 1024  # bytes typed while the endpoint is dialled; beyond, the client's window closes
 _STEPS: Final = {"up": (0, -5), "down": (0, 5), "left": (-10, 0), "right": (10, 0), ".": (0, 0)}  # cells; 0, 0 follows the cursor
@@ -32,23 +31,11 @@ class IllegalEvent(Exception):
     """An event that only a bug can bring in this state; the session is as it was."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a session ended, or is ending."""
-
-    code: str
-    text: str
-    status: int | None = None
-    signal: str | None = None
-
-
-class Session(Keyboard):
+class Session(Stays):
     """One session of `owner` on an endpoint. `interactive`: there is a PTY, so chord, join and hand-over work."""
 
     def __init__(self, owner: Participant, terms: Terms, *, interactive: bool, chord: int | None = CHORD) -> None:
         super().__init__(owner, terms, interactive=interactive, chord=chord)
-        self.ending: Ending | None = None
-        self.last_input = 0.0
         self.ends_at: float | None = None
         """When the longest time that policy allows is over, on the clock that events carry."""
         self._ahead: list[bytes] = []
@@ -174,7 +161,7 @@ class Session(Keyboard):
                 effects.extend(self._answered(who, part.data))
                 if who.id not in self._prompts:
                     break  # answered: what was typed behind it in the same breath was not meant for the endpoint
-            elif self.control.holder == who.id and self.state is State.RUNNING:
+            elif self.state is State.RUNNING and self.control.types(who):
                 self.last_input = event.at
                 effects.extend(self._sent(event.at, part.data, who))
             elif self.control.holder != who.id and part.data == b"\x03":
@@ -197,7 +184,7 @@ class Session(Keyboard):
                 effects.extend(self._command(who, part.key, event.at))
             elif who.id in self._prompts:
                 effects.extend(self._answered(who, part.data))
-            elif who.id == self.control.holder:
+            elif self.control.types(who):
                 effects.append(do.Notify((who.id,), f"Paused by {self.paused_by}: what you type is not sent."))
             elif part.data == b"\x03":
                 effects.extend(self._go(who, "left", "You left the session.", event.at))
@@ -210,143 +197,6 @@ class Session(Keyboard):
         if self.control.holder == event.participant and self.state is State.RUNNING:
             return [do.SignalEndpoint(event.name)]
         return []
-
-    def _resized(self, event: e.Resized) -> list[Effect]:
-        before = self.people.get(event.participant)
-        if before is None or not self._note_size(event):
-            return []
-        if self.control.holder != event.participant:
-            return self._too_small(self.people[before.id]) if self._fits(before.size) else []
-        if event.size == self.size:
-            return []
-        self.size = event.size
-        return [do.RecordResize(event.size), do.ResizeEndpoint(event.size)]
-
-    def _fits(self, size: Size) -> bool:
-        """Return whether a window of that size can show the whole screen."""
-        return size.columns >= self.size.columns and size.lines >= self.size.lines
-
-    def _too_small(self, who: Participant) -> list[Effect]:
-        """Tell the holder that somebody sees only a part."""
-        holder = self.control.holder
-        if holder is None or holder == who.id or self._fits(who.size):
-            return []
-        return [do.Notify((holder,), f"{who.name} looks on; their window ({who.size}) shows a part of this screen ({self.size}).")]
-
-    def _note_size(self, event: e.Resized) -> bool:
-        who = self.people.get(event.participant)
-        if who is None:
-            return False
-        self.people[who.id] = replace(who, size=event.size)
-        return True
-
-    # ------------------------------------------------------------ people
-
-    def _joined(self, event: e.Joined) -> list[Effect]:
-        who = event.participant
-        if not self.interactive:
-            return [do.Dismiss(who.id, "session.no_screen", "That session has no terminal, so there is nothing to look at.")]
-        if sum(person.attached for person in self.people.values()) >= self.terms.max_participants:
-            return [do.Dismiss(who.id, "session.full", f"That session is full: {self.terms.max_participants} take part.")]
-        self.people[who.id] = who
-        self._readers[who.id] = ChordReader(self._chord)
-        return [
-            do.Mark(f"{who.name} joined as {who.role.value}", "join", who.name),
-            do.Note("session.joined", who.name, who.id, "ok", who.role.value),
-            do.ShowRendered(who.id),
-            do.Notify(
-                self._others(who.id), f"{who.name} looks on." if who.role is Role.VIEWER else f"{who.name} joined as {who.role.value}."
-            ),
-            *self._too_small(who),
-        ]
-
-    def _reattached(self, event: e.Reattached) -> list[Effect]:
-        old = self.people.pop(self.owner)
-        self._readers.pop(old.id, None)
-        self._prompts.pop(old.id, None)
-        who = replace(event.participant, id=old.id, attached=True)
-        self.people[old.id] = who
-        self._readers[old.id] = ChordReader(self._chord)
-        effects: list[Effect] = [
-            do.SetTimer("detached", None),
-            do.Mark(f"{who.name} is back", "join", who.name),
-            do.Note("session.attached", who.name),
-        ]
-        if self.control.holder in (None, old.id):
-            self.control.move(old.id, event.at)
-            effects += [self._show(who), *self._take_size(who)]
-        else:
-            effects.append(do.ShowRendered(old.id))
-        return effects
-
-    def _left(self, event: e.Left) -> list[Effect]:
-        who = self.people.get(event.participant)
-        return self._go(who, "lost", event.reason, event.at) if who and who.attached else []
-
-    def _go(self, who: Participant, code: str, reason: str, at: float) -> list[Effect]:
-        """Let one go: the owner detaches (or ends it), anybody else is out."""
-        self._prompts.pop(who.id, None)
-        if who.id == self.owner:
-            if not self.interactive or self.terms.detach_seconds <= 0:
-                return self._close(Ending("owner-left", reason or f"{who.name} left."), at)
-            self.people[who.id] = replace(who, attached=False)
-            effects: list[Effect] = [
-                do.Mark(f"{who.name} detached", "leave", who.name),
-                do.Note("session.detached", who.name, "", "ok", code),
-            ]
-            effects.append(do.SetTimer("detached", self.terms.detach_seconds))
-            if self.control.holder == who.id:
-                self.control.move(None, at)
-            if code != "lost":
-                minutes = max(1, round(self.terms.detach_seconds / 60))
-                effects.append(
-                    do.Dismiss(who.id, "session.detached", f"Detached. The session goes on for {minutes} min; attach brings it back.")
-                )
-            else:
-                effects.append(do.Dismiss(who.id, "session.lost", ""))
-            return effects
-        return self._out(who, do.Dismiss(who.id, "session.left", reason), at, code=code, how="left")
-
-    def _out(self, who: Participant, dismissal: do.Dismiss, at: float, *, code: str, how: str, by: str = "") -> list[Effect]:
-        """Take somebody who is not the owner out; their keyboard goes to the owner."""
-        del self.people[who.id]
-        self._readers.pop(who.id, None)
-        self._prompts.pop(who.id, None)
-        if self.control.asking == who.id:
-            self.control.asking = None
-        note = do.Note("session.left", by or who.name, who.name if by else who.id, "ok", code)
-        effects: list[Effect] = [do.Mark(f"{who.name} {how}", "leave", who.name), note, dismissal]
-        if self.control.holder == who.id:
-            owner = self.people[self.owner]
-            effects += self._move(owner if owner.attached else None, "system", at, gone=who)
-        effects.append(do.Notify((), f"{who.name} {how}."))
-        return effects
-
-    def _put_out(self, event: e.PutOut) -> list[Effect]:
-        who = self.people.get(event.participant)
-        if who is None or who.id == self.owner:
-            return []
-        how = f"was sent out by {event.by}" if event.code == "session.kicked" else "is no longer invited"
-        return self._out(who, do.Dismiss(who.id, event.code, event.text), event.at, code=event.code, how=how, by=event.by)
-
-    def _reassessed(self, event: e.Reassessed) -> list[Effect]:
-        who = self._present(event.participant)
-        if who is None or who.id == self.owner or (who.role, who.rights) == (event.role, event.rights):
-            return []
-        self.people[who.id] = replace(who, role=event.role, rights=event.rights)
-        effects: list[Effect] = [do.Note("session.role", "system", who.name, "ok", event.role.value)]
-        if who.role is not event.role:
-            effects += [do.Mark(f"{who.name} is {event.role.value} now"), do.Notify((), f"{who.name} is {event.role.value} now.")]
-        if not event.rights & {"control", "moderate"}:
-            if self.control.asking == who.id:
-                self.control.asking = None
-            if self.control.holder == who.id:
-                owner = self.people[self.owner]
-                effects += self._move(owner if owner.attached else None, "system", event.at)
-        return effects
-
-    def _told(self, event: e.Told) -> list[Effect]:
-        return [*([do.Mark(event.text)] if event.marked else ()), do.Notify(event.to, event.text)]
 
     # ------------------------------------------------------------ commands of the chord
 
@@ -376,7 +226,7 @@ class Session(Keyboard):
             case "k":
                 return self._ask_end(who, at)
             case _:
-                return [do.Notify((who.id,), "No such key. Ctrl-] ? shows those there are.")]
+                return [do.Notify((who.id,), f"No such key. {self.chord_name} ? shows those there are.")]
 
     def _toggle_pause(self, who: Participant, at: float) -> list[Effect]:
         if "pause" not in who.rights:
@@ -398,11 +248,13 @@ class Session(Keyboard):
         if asked == who.id and at - when <= CONFIRM_SECONDS:
             return self._close(Ending("killed", f"{who.name} ended the session."), at)
         self._end_asked = (who.id, at)
-        return [do.Notify((who.id,), "This ends the session for everybody. Press Ctrl-] k again to do it.")]
+        return [do.Notify((who.id,), f"This ends the session for everybody. Press {self.chord_name} k again to do it.")]
 
     def _pause(self, event: e.PauseRequested) -> list[Effect]:
         self.state = State.PAUSED
         self.paused_by = event.by
+        if self._floor is not None:
+            self._floor.clear()
         why = f": {event.reason}" if event.reason else ""
         held = " What comes is shown when it goes on." if event.hold else ""
         effects: list[Effect] = [
@@ -432,12 +284,16 @@ class Session(Keyboard):
 
     # ------------------------------------------------------------ the end
 
-    def _timer(self, event: e.TimerFired) -> list[Effect]:
+    def _timer(self, event: e.TimerFired) -> list[Effect]:  # noqa: PLR0911 - one clause a timer
         match event.name:
             case "detached":
                 return self._close(Ending("detached-too-long", "Nobody came back to it in time."), event.at)
             case "echo":
                 return self._echo_late(event.at)
+            case "floor":
+                return self._floor_free(event.at)
+            case "handback":
+                return self._handed_back(event.at)
             case "max-time":
                 return self._close(Ending("max-time", "The longest time that policy allows is over."), event.at)
             case "idle" if self.terms.idle_seconds is not None:
@@ -455,23 +311,16 @@ class Session(Keyboard):
         self.ending = Ending("recording-failed", event.reason)
         return [do.CloseEndpoint(), do.SetTimer("closing", CLOSING_SECONDS)]
 
+    def _screen_failed(self, event: e.ScreenFailed) -> list[Effect]:
+        told = f"screen reset by an internal error ({event.times} so far); the recorded output is whole"
+        return [do.Mark(told, "screen"), do.Note("session.screen_reset", "system", "", "failed", f"{event.where}; {event.times} so far")]
+
     def _endpoint_closed(self, event: e.EndpointClosed) -> list[Effect]:
         if event.error:
             return self._end_now(Ending("endpoint-lost", event.error))
         if event.signal:
             return self._end_now(Ending("signal", f"The program ended by signal {event.signal}.", None, event.signal))
         return self._end_now(Ending("exit", "", event.status or 0))
-
-    def _close(self, ending: Ending, at: float) -> list[Effect]:
-        del at
-        self.state = State.CLOSING
-        self.ending = ending
-        return [
-            *self._echo_over(),
-            do.Mark(f"ended: {ending.text or ending.code}"),
-            do.CloseEndpoint(),
-            do.SetTimer("closing", CLOSING_SECONDS),
-        ]
 
     def _closing_done(self, event: e.EndpointClosed) -> list[Effect]:
         del event

@@ -8,6 +8,7 @@ means nothing, `ILLEGAL` where only a bug can bring it (then `Session.handle` ra
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -23,6 +24,16 @@ class State(Enum):
     PAUSED = "paused"
     CLOSING = "closing"
     CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended, or is ending."""
+
+    code: str
+    text: str
+    status: int | None = None
+    signal: str | None = None
 
 
 IGNORE: Final = ""
@@ -48,6 +59,7 @@ _SAME_WHILE_LIVE: Final = {
     e.ControlTaken: "control_taken",
     e.EndRequested: "end_requested",
     e.RecordingFailed: "recording_failed",
+    e.ScreenFailed: "screen_failed",
     e.TimerFired: "timer",
 }
 _BEFORE: Final = {
@@ -70,6 +82,7 @@ _BEFORE: Final = {
     e.ResumeRequested: IGNORE,
     e.EndRequested: "end_early",
     e.RecordingFailed: "recording_failed",
+    e.ScreenFailed: IGNORE,
     e.TimerFired: IGNORE,
 }
 _OVER: Final = dict.fromkeys((*_SAME_WHILE_LIVE, e.InputReceived, e.PauseRequested, e.ResumeRequested), IGNORE)

@@ -232,15 +232,24 @@ def _titles(out: _Writer, screen: Moded) -> None:
         out.write(f"\x1b]2;{screen.title}\x07")
 
 
-def _drawable_again(screen: Moded, last: str) -> str:
-    """Return the cell before the cursor if it holds that character, with or without marks, in the present pen."""
+def drawable_again(screen: Moded, last: str) -> tuple[str, int]:
+    """Return what to write so that the cell before the cursor is drawn again by that character, and its columns.
+
+    Nothing where the cell holds something else, or where drawing would not have the same effect.
+    """
     line, x = screen.rows[screen.y], screen.x
-    if not (last and screen.plain and 0 < x < screen.columns and x <= len(line.chars) and line.styles[x - 1] is screen.pen):
-        return ""
+    if not (last and not screen.insert and not screen.shift and 0 < x < screen.columns and x <= len(line.chars)):
+        return "", 0
     if line.chars[x : x + 1] == [""]:
-        return ""  # the cursor stands on the right half of a wide character: writing that again would move it on
-    cell = line.chars[x - 1]
-    return cell if cell[:1] == last else ""
+        return "", 0  # the cursor stands on the right half of a wide character: writing that again would move it on
+    wide = line.chars[x - 1] == "" and x > 1
+    at = x - 1 - wide
+    table = charsets.MAPS.get(screen.sets[screen.left])
+    shown = last.translate(table) if table else last
+    cell = line.chars[at]
+    if line.styles[at] is not screen.pen or cell[:1] != shown:
+        return "", 0
+    return last + cell[1:], 1 + wide
 
 
 def dump(screen: Moded, *, last: str = "", with_input: bool = True) -> bytes:
@@ -264,10 +273,9 @@ def dump(screen: Moded, *, last: str = "", with_input: bool = True) -> bytes:
         _unsaved(out, screen.saved)
     _cursor(out, screen)
     _titles(out, screen)
-    again = _drawable_again(screen, last)
-    if again:
-        # REP repeats what was drawn last, and that must be the last thing then.
-        out.write("\b")
+    again, width = drawable_again(screen, last)
+    # REP repeats what was drawn last, and that must be the last thing then.
+    out.write("\b" * width)
     out.turn(screen.pen)
     _modes(out, screen, with_input=with_input)
     out.sets(tuple(screen.sets), screen.left)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from bastion.core.terminal import charsets
 from bastion.core.terminal.grid import Row
+from bastion.core.terminal.keyframe import drawable_again
 from bastion.core.terminal.modes import DECTCEM, Moded
 from bastion.core.terminal.pencil import change
 from bastion.core.terminal.style import PLAIN, Style
@@ -30,17 +31,14 @@ def overlay(screen: Moded, y: int, row: Row, last: str = "") -> Overlay:
     `last` is the character that REP would repeat.
     """
     line = screen.rows[y]
-    return Overlay(_drawn(screen, y, row.chars, row.styles, ""), _drawn(screen, y, line.chars, line.styles, last))
-
-
-def _drawn(screen: Moded, y: int, chars: Sequence[str], styles: Sequence[Style], last: str) -> bytes:
-    """Return bytes that draw cells on a line of a terminal in this state, and leave it in this state.
-
-    The last column stays as it is: writing there could wrap or scroll.
-    """
-    end = screen.columns - 1
-    if end < len(chars) and chars[end] == "":  # a wide character over the edge is left alone as a whole
+    end = screen.columns - 1  # the last column stays as it is: writing there could wrap or scroll
+    if line.chars[end : end + 1] == [""] or row.chars[end : end + 1] == ("",):  # a wide character there is left alone as a whole
         end -= 1
+    return Overlay(_drawn(screen, y, end, row.chars, row.styles, ""), _drawn(screen, y, end, line.chars, line.styles, last))
+
+
+def _drawn(screen: Moded, y: int, end: int, chars: Sequence[str], styles: Sequence[Style], last: str) -> bytes:
+    """Return bytes that draw the cells before `end` on a line of a terminal in this state, and leave it in this state."""
     parts = [*_calm(screen), f"\x1b[{y + 1};1H"]
     pen = screen.pen
     at = 0
@@ -89,7 +87,8 @@ def _back(screen: Moded, pen: Style, last: str) -> list[str]:
             x -= 1
             char = line.chars[x]
         style = line.styles[x] if x < len(line.styles) else PLAIN
-        parts += [f"\x1b[{y - offset + 1};{x + 1}H", change(pen, style), char]
+        on, off = ("", "") if screen.autowrap else ("\x1b[?7h", "\x1b[?7l")
+        parts += [f"\x1b[{y - offset + 1};{x + 1}H", change(pen, style), on, char, off]
         pen = style
     else:
         parts.append(f"\x1b[{y - offset + 1};{x + 1}H")
@@ -103,8 +102,5 @@ def _back(screen: Moded, pen: Style, last: str) -> list[str]:
         parts.append("\x1b[4h")
     if screen.private(DECTCEM):
         parts.append("\x1b[?25h")
-    before = screen.rows[y]
-    beside = before.chars[x - 1 : x] == [last] and before.chars[x : x + 1] != [""]  # a wide one, written again, would move the cursor
-    if last and 0 < screen.x < screen.columns and beside and before.styles[x - 1] is screen.pen and screen.plain:
-        parts.append(f"\b{last}")  # so that a REP that follows repeats what the program wrote, not us
-    return parts
+    again, width = drawable_again(screen, last)
+    return [*parts, "\b" * width, again]  # so that a REP that follows repeats what the program wrote, not us

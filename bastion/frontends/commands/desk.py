@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from bastion.core.access.decision import Decision, Verdict
 from bastion.core.errors import BastionError, Conflict, Missing
+from bastion.core.session.chord import CHORD
 from bastion.core.text import safe_text
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bastion.services.people import People
     from bastion.services.ports import Auditing, AuditStore, Clock, Preferences, Sessions
     from bastion.services.replay import Replay
+    from bastion.services.signpost import Signpost
 
 _OPENS: Final = ("connect", "exec", "sftp", "scp")
 _BREATH: Final = 100  # decisions in one go
@@ -239,8 +241,12 @@ class Desk:
     guests: Guests
     replay: Replay
     version: str = "0"
+    chord: int = CHORD
+    """The key that speaks to the bastion in a session."""
     node: Node | None = None
     """None where nothing is served: the host's program on its own."""
+    signpost: Signpost | None = None
+    """How people's machines find and know this bastion."""
 
 
 async def visible_endpoints(desk: Desk, identity: Identity) -> list[tuple[Endpoint, Decision]]:

@@ -13,7 +13,7 @@ from bastion.core.access.decision import Decision, Verdict
 from bastion.core.errors import BastionError
 from bastion.core.keys import KeyDecoder
 from bastion.core.menu import Chosen, Menu, MenuItem, Quit, Redraw, Refresh, ToggleFavourite, plain_choose, plain_lines, update, view
-from bastion.core.session.chord import CHORD, WINDOW_KEYS, ChordReader, Typed
+from bastion.core.session.chord import WINDOW_KEYS, ChordReader, Typed, show_chord
 from bastion.core.terminal import fullscreen
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
@@ -202,13 +202,13 @@ async def _choose_screen(door: Door, catalogue: _Catalogue, caps: Caps, message:
     console = door.console
     leave = "back" if door.windows is not None and door.windows.sessions else "quit"
     if leave == "back" and not message:
-        message = "Your sessions go on: Ctrl-] n goes back, s lists them, D leaves them all detached."
+        message = f"Your sessions go on: {show_chord(door.desk.chord)} n goes back, s lists them, D leaves them all detached."
     menu = await _beside(len(items), lambda: Menu.of(items, *console.size, user=door.identity.name, message=message, leave=leave))
     console.write(fullscreen.enter(caps, paste=True))
     screen = _Screen(door, caps)
     try:
         with ConsoleEvents(console) as events:
-            return await _turn(menu, screen, events, catalogue, door.windows)
+            return await _turn(menu, screen, events, catalogue, door.windows, door.desk.chord)
     finally:
         console.write(fullscreen.leave(caps, screen.shown))
 
@@ -242,11 +242,11 @@ class _Screen:
 
 
 async def _turn(  # noqa: PLR0912 - one turn of everything that can happen
-    menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue, windows: Windows | None
+    menu: Menu, screen: _Screen, events: ConsoleEvents, catalogue: _Catalogue, windows: Windows | None, chord_byte: int
 ) -> MenuItem | _WindowKey | None:
     """Turn what happens into pictures, until something is chosen."""
     decoder = KeyDecoder()
-    chord = ChordReader(CHORD if windows is not None else None)
+    chord = ChordReader(chord_byte if windows is not None else None)
     loop = asyncio.get_running_loop()
     refresh_at = loop.time() + REFRESH_SECONDS
     while not events.gone:

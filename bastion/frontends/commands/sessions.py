@@ -126,13 +126,13 @@ def fill(root: Noun) -> None:
         help="What to be there.",
     )
     async def join(door: Door, session: str, role: str) -> int:
-        """Look on in a running session, or take part in it; Ctrl-] d leaves."""
+        """Look on in a running session, or take part in it; the line at the bottom says how to leave."""
         return await in_windows(door, lambda console: door.desk.connect.join(console, session, role), f"session {session}", fresh=False)
 
     @root.verb("attach", action="connect", asks="service", examples=["attach", "attach 4f2a"])
     @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
     async def attach(door: Door, session: str) -> int:
-        """Go back to a session that you left detached, with its exact screen."""
+        """Go back to a session of yours, with its exact screen; one that is attached elsewhere moves here."""
         for one in await door.desk.sessions.take_farewells(door.identity.user_id):
             door.warn(f"Ended while you were away: {one.endpoint} ({one.session_id[:12]}): {one.text}")
         return await in_windows(door, lambda console: door.desk.connect.attach(console, session), f"session {session}".strip())

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bastion.frontends.commands import admin, audits, endpoints, general, keys, node, policies, recordings, sessions, together, users
+from bastion.frontends.commands import (
+    addressing,
+    admin,
+    audits,
+    endpoints,
+    general,
+    keys,
+    node,
+    policies,
+    recordings,
+    sessions,
+    together,
+    users,
+)
 from bastion.frontends.commands.verbs import Noun, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 root = Noun("bastion", help="Reach machines through the bastion, together, on the record. Without a command: the menu.")
-for room in (general, admin, sessions, together, recordings, keys, users, endpoints, policies, audits, node):
+for room in (general, addressing, admin, sessions, together, recordings, keys, users, endpoints, policies, audits, node):
     room.fill(root)
 
 

@@ -53,6 +53,7 @@ def _windows(door: Door, *, plain: bool) -> Windows:
         door.handover(),
         lambda windows, console: run_menu(door.at(console, windows), plain=plain),
         _choose,
+        door.desk.chord,
     )
 
 
@@ -100,7 +101,7 @@ def _tell(windows: Windows, console: Console) -> int:
     for row in _rows(windows):
         mark = "* " if row.current else "! " if row.active else "  "
         console.write(f"\r\n{mark}{row.number} {row.name} {row.state}".encode())
-    console.write(b"\r\nCtrl-] and the number goes there.\r\n")
+    console.write(f"\r\n{windows.chord} and the number goes there.\r\n".encode())
     return _BACK
 
 

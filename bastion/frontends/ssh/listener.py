@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
 
 from bastion.core.audit.event import AuditEvent
+from bastion.frontends.ssh.certifier import Certifier
 from bastion.frontends.ssh.channel import Run
-from bastion.frontends.ssh.server import Door, Visitor
+from bastion.frontends.ssh.doorway import Door, Inner
+from bastion.frontends.ssh.server import Visitor
+from bastion.services.jump import Jump
 from bastion.services.login import Login
 from bastion.services.ports import Auditing, Clock
 from bastion.wire.events import Code
@@ -25,8 +29,9 @@ _log = logging.getLogger("bastion.ssh")
 class SshDoor:
     """The listener and what its connections need."""
 
-    def __init__(self, login: Login, run: Run, auditor: Auditing, clock: Clock) -> None:
+    def __init__(self, login: Login, run: Run, auditor: Auditing, clock: Clock, jump: Jump) -> None:
         self._door = Door(login, run, auditor, clock)
+        self._jump = jump
         self._server: Server | None = None
 
     @property
@@ -39,8 +44,9 @@ class SshDoor:
         """Return how many connections there are, and how many of them have not logged in."""
         return (len(self._server.connections), self._server.gate.unauthenticated) if self._server is not None else (0, 0)
 
-    async def open(self, host: str, port: int, host_key: Path, limits: Limits) -> None:
+    async def open(self, host: str, port: int, host_key: Path, host_ca: Path, limits: Limits) -> None:
         """Listen."""
+        self._door = replace(self._door, inner=Inner(self._jump, Certifier(host_key, host_ca, limits), limits))
         options = server_options([asyncssh.read_private_key(host_key)], limits=limits)
         self._server = await listen(host, port, lambda: Visitor(self._door), options, limits, self._refused)
 

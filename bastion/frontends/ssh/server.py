@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import asyncssh
 
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Missing
+from bastion.core.errors import BastionError, Missing
 from bastion.core.identity import Identity
 from bastion.core.text import safe_text
 from bastion.core.values import Target
-from bastion.frontends.ssh.channel import Channel, Run
-from bastion.services.login import Candidate, Login
-from bastion.services.ports import Auditing, Clock
+from bastion.frontends.ssh.channel import Channel
+from bastion.frontends.ssh.doorway import Door
+from bastion.frontends.ssh.inner import inner_server
+from bastion.services.live.rights import is_guest
+from bastion.services.login import Candidate
 from bastion.wire.server import Proof, ServerConnection
 
 MIN_RSA_BITS: Final = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What every connection needs."""
-
-    login: Login
-    run: Run
-    auditor: Auditing
-    clock: Clock
-    is_open: list[bool] = field(default_factory=lambda: [True])
-    inside: set[Visitor] = field(default_factory=set)
 
 
 class Visitor(asyncssh.SSHServer):
@@ -119,12 +108,27 @@ class Visitor(asyncssh.SSHServer):
         return Channel(self.identity, self.target, self._door.run, self._refused, line)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
-        """Forwarding is off."""
-        del orig_host, orig_port
-        if self.identity is not None:
-            self._refused(self.identity, "channel.forward", f"to {dest_host}:{dest_port}")
+        """A connection to an endpoint's name ends in a server of our own (`ssh -J`); any other is forwarding, which is off."""
+        del orig_host
+        if self.identity is None or is_guest(self.identity):
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "This bastion forwards no ports.")
+        return self._connect(self.identity, dest_host, dest_port, (self._source(), orig_port))
+
+    async def _connect(self, identity: Identity, host: str, port: int, peer: tuple[str, int]) -> Any:
+        inner = self._door.inner
+        try:
+            endpoint = await inner.jump.named(host, port) if inner is not None else None
+            if inner is not None and endpoint is not None:
+                inner.jump.admit(identity, endpoint)
+                return inner_server(self._door, identity, endpoint, peer)
+            if inner is not None and inner.jump.looks_like_a_name(host, port):
+                inner.jump.missing(identity, host, port)
+                raise inner.jump.unknown(host)
+        except BastionError as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, error.public) from None
+        self._refused(identity, "channel.forward", f"to {host}:{port}")
         raise asyncssh.ChannelOpenError(
-            asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "This bastion forwards no ports. Use: ssh bastion connect NAME"
+            asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "This bastion forwards no ports; ssh -J bastion NAME reaches endpoints by name."
         )
 
     def _refused(self, identity: Identity, code: str, what: str) -> None:

@@ -13,22 +13,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from bastion.core.access.decision import Grant, SessionFacts
+from bastion.core.access.decision import Grant, SessionFacts, Terms
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import BastionError, Ended
 from bastion.core.identity import Identity
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
+from bastion.core.session.deadline import WARN_SECONDS, Deadline
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
-from bastion.core.values import Size
 from bastion.services.console import Console
 from bastion.services.live.audience import Audience
 from bastion.services.live.ledger import Ledger
-from bastion.services.live.screen import LiveScreen
+from bastion.services.live.screen import LiveScreen, Ties
 from bastion.services.live.seat import Seat
-from bastion.services.live.views import Invitation, ParticipantView, SessionView
+from bastion.services.live.views import Invitation, SessionView, view_of
 from bastion.services.ports import (
     Auditing,
     ChannelRequest,
@@ -97,6 +97,7 @@ class SessionActor:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.window_ends = grant.expires_at
         """When the time window that allows this session closes (seconds since the epoch); kept current by revocation."""
+        self._deadline = Deadline()
         self.invitations: dict[str, Invitation] = {}
         """Who was asked in, by user id."""
         self.barred: set[str] = set()
@@ -104,7 +105,8 @@ class SessionActor:
         self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
-        self._screen = LiveScreen(session.size, self._screen_current) if session.interactive else None
+        ties = Ties(lambda: recording.keyframe_due, recording.keyframe, self._hold_for_screen, self._screen_failed)
+        self._screen = LiveScreen(session.size, ties) if session.interactive else None
         self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now, self._ends_at)
         self._bytes_out = 0
         self._bytes_in = 0
@@ -114,6 +116,7 @@ class SessionActor:
             do.Dial: self._dial,
             do.ToEndpoint: self._to_endpoint,
             do.HoldTyping: lambda effect: self._audience.hold_typing(effect.participant),
+            do.LetType: lambda _: self._audience.let_type(),
             do.EndInput: self._end_input,
             do.SignalEndpoint: self._signal_endpoint,
             do.ResizeEndpoint: self._resize_endpoint,
@@ -212,11 +215,38 @@ class SessionActor:
         invited = invitation is not None and (action == "join" or (action == "control" and invitation.role is Role.CONTROLLER))
         return SessionFacts(owner_id=self.record.user_id, owner=self.record.user, invited=invited)
 
+    @property
+    def looked_at_by(self) -> float | None:
+        """Return when this session must be looked at for the first time, since the epoch: its end, or the first warning."""
+        longest = self.grant.terms.max_seconds
+        ends = [] if longest is None else [self.record.started_at + longest]
+        ends += [] if self.window_ends is None else [self.window_ends]
+        return max(min(ends) - WARN_SECONDS[0], self.record.started_at + 1) if ends else None
+
     def _ends_at(self) -> float | None:
         """Return when this session must end at the latest, on the monotonic clock."""
         closes = None if self.window_ends is None else self.window_ends - self._world.clock.now() + self._now()
         ends = [one for one in (closes, self.session.ends_at) if one is not None]
         return min(ends, default=None)
+
+    def remind(self) -> float | None:
+        """Tell everybody that the end is near where it is time for that; return when to call again, since the epoch."""
+        at, ends = self._now(), self._ends_at()
+        if not self.session.interactive:
+            return None  # a command's output is nobody's but its own
+        if self.session.state in (State.PENDING, State.CONNECTING):
+            return self.looked_at_by and max(self.looked_at_by, self._world.clock.now() + 1)
+        if left := self._deadline.warning(at, ends):
+            why = "the longest time that policy allows is over" if ends == self.session.ends_at else "its time window closes"
+            self.post(e.Told(at, f"This session ends in {left}: then {why}."))
+        again = self._deadline.next(at, ends)
+        return None if again is None else again - at + self._world.clock.now()
+
+    def rebind(self, terms: Terms) -> None:
+        """Take up what policy says now about who may be here; all else stays as it was granted."""
+        bound = replace(self.grant.terms, joinable=terms.joinable, viewers=terms.viewers, handover=terms.handover)
+        self.grant = replace(self.grant, terms=bound)
+        self.session.control.handover = terms.handover
 
     def present(self, user_id: str) -> list[tuple[Participant, Identity]]:
         """Return the stays of that person here, and who they were proven to be."""
@@ -248,8 +278,10 @@ class SessionActor:
         return seat
 
     def reattach(self, console: Console) -> Seat:
-        """Bring the owner back to a session that runs detached."""
+        """Bring the owner back to their session; where they are attached elsewhere, it moves here and that place is told."""
         owner = self.session.people[self.session.owner]
+        if owner.attached:
+            self._dismiss(do.Dismiss(owner.id, "session.moved", f"You went on with this session from {console.identity.source}."))
         who = self._person(owner.id, console, owner.role, owner.rights)
         seat = self._seat(who.id, console)
         self._remember(who)
@@ -343,10 +375,11 @@ class SessionActor:
             if not self._waits_for and self._channel is not None:
                 self._channel.resume()
 
-    def _screen_current(self, keyframe: Callable[[], bytes], size: Size) -> None:
-        """The screen shows all that was recorded: a good moment for a keyframe."""
-        if self._recording.keyframe_due:
-            self._recording.keyframe(size, keyframe())
+    def _hold_for_screen(self, on: bool) -> None:  # noqa: FBT001 - a tie of the screen
+        (self._hold_back if on else self._go_on)("screen")
+
+    def _screen_failed(self, times: int, where: str) -> None:
+        self.post(e.ScreenFailed(self._now(), times, where))
 
     # ------------------------------------------------------------ effects: the recording
 
@@ -403,9 +436,13 @@ class SessionActor:
                 self.id,
                 result,
                 reason,
-                {"bytes_out": self._bytes_out, "bytes_in": self._bytes_in} if code == "session.ended" else {},
+                self._amounts() if code == "session.ended" else {},
             )
         )
+
+    def _amounts(self) -> dict[str, object]:
+        resets = self._screen.faults if self._screen is not None else 0
+        return {"bytes_out": self._bytes_out, "bytes_in": self._bytes_in, **({"screen_resets": resets} if resets else {})}
 
     def _finish(self, effect: do.Finish) -> None:
         for timer in self._timers.values():
@@ -458,34 +495,6 @@ class SessionActor:
 
     def view(self) -> SessionView:
         """Return how this session is listed now."""
-        session = self.session
+        title = self._screen.title if self._screen else ""
         offset = self._world.clock.now() - self._now()
-        return SessionView(
-            id=self.id,
-            kind=self.record.kind,
-            owner=self.record.user,
-            owner_id=self.record.user_id,
-            endpoint=self.record.endpoint,
-            login=self.record.login,
-            state=session.state.value,
-            started_at=self.record.started_at,
-            size=session.size,
-            title=self._screen.title if self._screen else "",
-            participants=tuple(
-                ParticipantView(
-                    person.id,
-                    person.name,
-                    person.role.value,
-                    person.source,
-                    person.joined_at + offset,
-                    person.size,
-                    person.id == session.control.holder,
-                    person.attached,
-                )
-                for person in session.people.values()
-            ),
-            bytes_out=self._bytes_out,
-            detached=not session.people[session.owner].attached,
-            labels=self.grant.endpoint.labels,
-            command=self.record.command,
-        )
+        return view_of(self.record, self.session, title, self._bytes_out, offset, self.grant.endpoint.labels)

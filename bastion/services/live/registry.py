@@ -17,12 +17,16 @@ class Live:
         self._actors: dict[str, SessionActor] = {}
         self.on_invite: Callable[[SessionActor, Identity, str], None] | None = None
         """Who hears of invitations made by the chord."""
+        self.on_add: Callable[[SessionActor], None] | None = None
+        """Who hears of each new session."""
 
     def add(self, actor: SessionActor) -> None:
         """List a session."""
         if self.on_invite is not None:
             actor.on_invite = self.on_invite
         self._actors[actor.id] = actor
+        if self.on_add is not None:
+            self.on_add(actor)
 
     def remove(self, actor: SessionActor) -> None:
         """List it no more."""

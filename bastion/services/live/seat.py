@@ -44,7 +44,10 @@ class Seat:
         """Another window of theirs is in front: nothing is sent until it is this one's turn again."""
         self.out: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         self.endpoint_waits = False
-        self.notice: list[str] = []
+        self.notices: dict[object, list[str]] = {}
+        """What is said to them now, oldest first, each in lines of their width."""
+        self.panel_shown = False
+        """Whether what is said is a panel (keys, people), which goes away with the next key."""
         self.prompt: str | None = None
         """What they are asked, with what they answered so far; stands above notices."""
         self.overlay = b""
@@ -55,6 +58,7 @@ class Seat:
         self._status = status
         self._panel = panel
         self.on_drained: Callable[[], None] = lambda: None
+        self.on_read: Callable[[], None] = lambda: None
         self.on_hidden: Callable[[], None] = lambda: None
         self.on_shown: Callable[[], None] = lambda: None
         self.on_told: Callable[[str], None] = lambda _: None
@@ -66,6 +70,8 @@ class Seat:
 
     def typed(self, data: bytes) -> None:
         """Bytes came from the person."""
+        if self.panel_shown:
+            self.on_read()
         self._post(e.InputReceived(self._now(), self.participant, data))
 
     def resized(self, size: Size) -> None:
@@ -132,8 +138,11 @@ class Seat:
 
     @property
     def words(self) -> list[str]:
-        """Return what is to be said to them now."""
-        return self.notice if self.prompt is None else [self.prompt]
+        """Return what is to be said to them now, in lines."""
+        if self.prompt is None:
+            return [text for lines in self.notices.values() for text in lines]
+        most = self.size.columns - 2
+        return [self.prompt if len(self.prompt) <= most else f"<{self.prompt[1 - most :]}"]
 
     def status(self) -> Row | None:
         """Return their status line."""

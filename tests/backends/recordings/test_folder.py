@@ -69,7 +69,7 @@ def test_a_recording_lies_in_its_days_folder_for_our_eyes_only(folder: Recording
     assert [(e.code, e.data) for e in events_of(folder)] == [("o", "hi"), ("x", "0")]
     assert folder.path("S1") == path
     meta = Path(folder.root, DAY, "S1", "meta.json").read_text()
-    assert meta == f'{{"format":1,"state":"closed","bytes":{os.stat(path).st_size},"status":0}}\n'
+    assert meta == f'{{"format":2,"state":"closed","bytes":{os.stat(path).st_size},"status":0,"stored":"plain","packed":null}}\n'
 
 
 def test_a_finished_recording_is_not_unfinished(folder: RecordingFolder) -> None:

@@ -30,8 +30,9 @@ def on_a_terminal(command: list[str]) -> bytes:
 
 
 @pytest.mark.parametrize("verb", ["cat", "play"])
-def test_debians_asciinema_plays_the_v2_export(verb: str) -> None:
+@pytest.mark.parametrize("version_of_ours", [1, 2])
+def test_debians_asciinema_plays_the_v2_export(verb: str, version_of_ours: int) -> None:
     version = subprocess.run(["asciinema", "--version"], capture_output=True, text=True, check=True).stdout
     assert version.startswith("asciinema 2.")
-    out = on_a_terminal(["asciinema", verb, str(GOLDEN / "format-1.v2.cast")])
+    out = on_a_terminal(["asciinema", verb, str(GOLDEN / f"format-{version_of_ours}.v2.cast")])
     assert "\x1b[1mhi\x1b[m € 5\r\nbad \ufffd byte".encode() in out

@@ -170,6 +170,8 @@ ORDERS: dict[str, tuple[Any, Any]] = {
     "lock_seconds": (60.0, None),
     "reauth_seconds": (60.0, None),
     "handover": (False, True),
+    "typing": ("one", "shared"),
+    "handback_seconds": (60.0, None),
     "sessions_per_user": (1, None),
     "sessions_per_endpoint": (1, 2),
     "watchers": ((WatchNeed(1, ("a",)),), ()),

@@ -54,6 +54,7 @@ TERMS = st.fixed_dictionaries(
         "participants": st.integers(1, 30),
         "viewers": st.sampled_from(["invited", "permitted", "none"]),
         "handover": st.booleans(),
+        "typing": st.sampled_from(["one", "shared"]),
         "sessions_per_user": st.integers(1, 9),
         "watchers": st.sampled_from([{"by": ["vendor"]}, {"users": ["bob"], "on_leave": "end"}]),
     },

@@ -24,12 +24,12 @@ SCALE = int(os.environ.get("BASTION_FUZZ", "1"))
 class SessionMachine(RuleBasedStateMachine):
     """Feeds events and watches the effects."""
 
-    @initialize(interactive=st.booleans(), rights=RIGHTS, handover=st.booleans(), keep=st.booleans())
-    def begin(self, interactive: bool, rights: frozenset[str], handover: bool, keep: bool) -> None:
+    @initialize(interactive=st.booleans(), rights=RIGHTS, handover=st.booleans(), keep=st.booleans(), typing=st.sampled_from(["one", "shared"]))
+    def begin(self, interactive: bool, rights: frozenset[str], handover: bool, keep: bool, typing: str) -> None:
         self.at = 0.0
         self.session = Session(
             Participant("p1", "u1", "alice", Role.CONTROLLER, "x", 0.0, Size(80, 24), rights | {"control"}),
-            Terms(max_participants=3, handover=handover, record_input=keep),
+            Terms(max_participants=3, handover=handover, record_input=keep, typing=typing, handback_seconds=5.0),
             interactive=interactive,
         )
         self.finished = 0
@@ -41,13 +41,21 @@ class SessionMachine(RuleBasedStateMachine):
     def send(self, event: e.Event) -> list[do.Effect]:
         over = self.session.state is State.CLOSED
         holder = self.session.control.holder
+        typists = set(self.session.typists())
         effects = self.session.handle(event)
         self.finished += sum(type(effect) is do.Finish for effect in effects)
         if over:
             assert all(type(effect) is do.Dismiss for effect in effects), "something happened after the end"
         for index, effect in enumerate(effects):
             if type(effect) is do.ToEndpoint:
+                typists |= set(self.session.typists())
+                if self.session.control.shared and type(event) is e.TimerFired:
+                    assert event.name == "floor"
+                    continue
                 assert type(event) is e.InputReceived
+                if self.session.control.shared:
+                    assert typists, "somebody typed where nobody may"
+                    continue
                 assert event.participant == holder or event.participant == self.session.control.holder, "one without the keyboard typed"
                 assert self.session.state is not State.PAUSED or holder == event.participant
             if type(effect) is do.Show:
@@ -58,7 +66,7 @@ class SessionMachine(RuleBasedStateMachine):
                 assert not self.session.holding or "moderate" in self.session.people[effect.participant].rights, "held output was shown"
         return effects
 
-    @rule(key=KEYS, data=st.binary(min_size=1, max_size=6) | st.sampled_from([b"\x1dd", b"\x1dr", b"\x1dg", b"\x1dt", b"\x1dP", b"\x1d", b"\x03", b"\x1dw", b"\x1di", b"bob\r", b"\x1d\x1b[A", b"\x1d."]))
+    @rule(key=KEYS, data=st.binary(min_size=1, max_size=6) | st.sampled_from([b"\x1dd", b"\x1dr", b"\x1dg", b"\x1dt", b"\x1dP", b"\x1d", b"\x03", b"\x1dw", b"\x1di", b"bob\r", b"\x1d\x1b[A", b"\x1d.", b"\x1b[200~", b"\x1b[201~", b"p" * 40]))
     def types(self, key: str, data: bytes) -> None:
         self.at += 1
         was_paused = self.session.state is State.PAUSED
@@ -132,7 +140,7 @@ class SessionMachine(RuleBasedStateMachine):
     def far_side_ends(self, status: int) -> None:
         self.send(e.EndpointClosed(self.at, status, None, ""))
 
-    @rule(name=st.sampled_from(["closing", "detached", "idle", "max-time"]))
+    @rule(name=st.sampled_from(["closing", "detached", "idle", "max-time", "floor", "handback"]))
     def time_passes(self, name: str) -> None:
         self.send(e.TimerFired(self.at, name))
 

@@ -43,6 +43,17 @@ def test_each_kilobyte_of_a_real_stream_can_be_rebuilt(name: str) -> None:
         assert differing(terminal, rebuilt(terminal)) == []
 
 
+@pytest.mark.parametrize("drawn", ["a", "中", "e\u0301", "😀", "\x1b(0q", "\x0e\x1b)0lq", "\x1b[31m日", "😀\ufe0f"])
+def test_what_was_drawn_last_is_repeated_after_a_keyframe_as_it_is_after_the_stream(drawn: str) -> None:
+    terminal = Terminal(20, 3)
+    terminal.feed(b"before " + drawn.encode())
+    again = rebuilt(terminal)
+    for each in (terminal, again):
+        each.feed(b"\x1b[2b")
+    assert differing(terminal, again) == []
+    assert terminal.cursor[0] > len("before ") + 1
+
+
 @pytest.mark.parametrize("rest", [b" \x1b[mb", b"  ", b"      \x1b[mb", b"      "])
 @pytest.mark.parametrize("pen", [b"", b"\x1b[101m"])
 def test_a_row_that_wraps_into_blanks_is_rebuilt(pen: bytes, rest: bytes) -> None:

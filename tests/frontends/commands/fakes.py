@@ -17,6 +17,7 @@ from bastion.frontends.commands.gate import run
 from bastion.services.inventory import Inventory
 from bastion.services.people import People, fingerprint
 from bastion.services.ports import AuditEntry, Secret, SessionRecord
+from bastion.services.signpost import Signpost
 
 NOW = 1_800_000_000.0
 SIZE = Size(80, 24)
@@ -495,6 +496,7 @@ class World:
             guests=self.invitations,
             replay=FakeReplay(),
             version="1.2.3",
+            signpost=Signpost("bastion.example", 2222, "ssh-ed25519 AAAAhost", "ssh-ed25519 AAAAauthority"),
         )
 
     async def run(self, line, who="alice", **console):

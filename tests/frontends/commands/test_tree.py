@@ -35,7 +35,7 @@ async def test_every_verb_has_help_with_an_example_that_parses(path, verb, world
     assert f"Usage: bastion {path}" in out
     assert f"ssh bastion {path}" in out
     for example in verb.examples:
-        words, _ = split_command(example.partition(" < ")[0].partition(" > ")[0].encode())
+        words, _ = split_command(example.partition(" < ")[0].partition(" >")[0].encode())
         assert verbs.parse(root, words).verb is verb
 
 
@@ -77,7 +77,7 @@ async def test_the_gate_leaves_nothing_open_that_is_not_listed_here():
         "invite", "kick", "request-control", "give", "take", "message",
     }  # fmt: skip
     assert {path for path, verb in VERBS if verb.action == verbs.SELF} == {
-        "help", "whoami", "version", "ls", "menu", "sessions", "keys list", "keys add", "keys remove",
+        "help", "whoami", "version", "ls", "menu", "ssh-config", "known-hosts", "sessions", "keys list", "keys add", "keys remove",
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from bastion.services.guests import Guests
 from bastion.services.invitations import Invitations
 from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
+from bastion.services.revocation import Revocation
 from bastion.services.tasks import spawn
 
 SHIPPED = Path(__file__).parents[3] / "policies"
@@ -73,6 +74,9 @@ class Recording:
     def marker(self, text, at, **more):
         self.log.append(("m", text))
 
+    def keyframe(self, size, screen):
+        self.log.append(("k", size, screen))
+
     async def close(self, status, at):
         self.log.append(("closed",))
 
@@ -88,6 +92,9 @@ class Recorder:
     async def open(self, subject, terms):
         self.made.append(Recording())
         return self.made[-1]
+
+    def veiled(self, text):
+        return text
 
 
 class Channel:
@@ -183,12 +190,19 @@ class Store:
     def __init__(self, endpoint, users):
         self.endpoint = endpoint
         self.users = {user.name: user for user in users}
+        self.farewells = []
 
     async def get(self, name):
         return self.endpoint if name == self.endpoint.name else self.users.get(name)
 
+    async def by_id(self, user_id):
+        return next((user for user in self.users.values() if user.id == user_id), None)
+
     async def save(self, record):
         pass
+
+    async def save_farewell(self, farewell):
+        self.farewells.append(farewell)
 
     async def save_participant(self, record):
         pass
@@ -209,7 +223,7 @@ class Gate:
 class Theatre:
     """alice and bob are engineers, sup a supervisor, and there is web01."""
 
-    def __init__(self, folder=SHIPPED):
+    def __init__(self, folder=SHIPPED, limits=Limits()):
         self.clock = Clock()
         self.auditor = Auditor()
         self.recorder = Recorder()
@@ -224,7 +238,9 @@ class Theatre:
         ids = RandomIds()
         self.guests = Guests(self.control, self.invitations, self.gate, self.auditor, self.clock, ids.code)
         world = World(self.clock, self.dialer, self.auditor, store)
-        self.connect = Connect(world, self.gate, store, None, None, store, self.recorder, self.live, ids.session_id, Limits(), "n1")
+        self.connect = Connect(world, self.gate, store, None, None, store, self.recorder, self.live, ids.session_id, limits, "n1")
+        self.put_out = []
+        self.revocation = Revocation(self.live, self.gate, store, self.clock, set, lambda user_id, reason: self.put_out.append(user_id))
 
     def who(self, name):
         role = self.people[name]
@@ -252,6 +268,14 @@ class Theatre:
         if task.done():
             task.result()
         return console
+
+    def policy(self, folder, change):
+        """Put another policy in force: the shipped one, its text changed."""
+        folder.mkdir(exist_ok=True)
+        text = (SHIPPED / "default.yaml").read_text()
+        assert change(text) != text
+        (folder / "default.yaml").write_text(change(text))
+        self.gate.policy = load_policy(folder)[0]
 
     async def close(self):
         await self.control.end_all("killed", "over")
