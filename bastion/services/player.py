@@ -222,10 +222,13 @@ class Player:
         return [Entry(0, CONTROL, self._stage.tape.header.user, ""), *self._stage.index.entries]
 
     def _prepared(self, columns: int, duration: int) -> view.Timeline:
-        """Return the row of time; it is worked out anew once a second, not for each frame."""
+        """Return the row of time; while it grows it is worked out anew once a second, not for each frame."""
         now = self._clock.monotonic()
         key = (columns, duration, self._stage.index.detail)
-        if self._timeline is None or (key != self._timeline[0] and (columns != self._timeline[0][0] or now >= self._timeline[1])):
+        busy = self._head.live or "index" in self._jobs
+        if self._timeline is None or (
+            key != self._timeline[0] and (columns != self._timeline[0][0] or now >= self._timeline[1] or not busy)
+        ):
             index = self._stage.index
             made = view.timeline(columns, duration, index.activity(columns), self._track())
             self._timeline = (key, now + 1.0, made)

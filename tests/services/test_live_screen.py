@@ -9,6 +9,7 @@ import pytest
 
 from bastion.core.terminal import Screen, Terminal
 from bastion.core.terminal.caps import Caps
+from bastion.core.terminal.past import past
 from bastion.core.values import Size
 from bastion.services.live import screen as live
 from bastion.services.live.screen import LiveScreen, Ties
@@ -157,7 +158,7 @@ async def test_a_keyframe_long_due_is_made_amid_a_flood_of_the_screen_where_the_
         await asyncio.sleep(0)
     said, keyframe = session.kept[0]
     exact = session.exact(said)
-    assert keyframe == exact.dump() + exact.pending
+    assert keyframe == past(exact.screen) + exact.dump() + exact.pending
     session.screen.close()
 
 
@@ -205,7 +206,7 @@ async def test_a_keyframe_has_the_size_that_is_on_file_when_it_is_made() -> None
     kept: list[Size] = []
     made = asyncio.Event()
 
-    def keep(size: Size, keyframe: bytes) -> None:  # noqa: ARG001
+    def keep(size: Size, keyframe: bytes) -> None:
         kept.append(size)
         made.set()
 

@@ -97,13 +97,13 @@ def _lines(journal: Journal, head: int | None) -> Iterator[bytes]:
 
 
 async def _page(database: Database, node: str, after: int, until: int | None) -> Sequence[Row]:
-    query = "SELECT seq, hash, text, at, code, actor, session FROM audit_entries WHERE node = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+    query = (
+        "SELECT seq, hash, text, at, code, actor, session FROM audit_entries WHERE node = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+    )
     return await database.rows(query, node, after, _NO_END if until is None else until, PAGE)
 
 
-def _compare(
-    lines: Iterator[bytes], rows: Sequence[Row], head: Head, due: int, hashes: dict[int, bytes]
-) -> tuple[Head, int, Fault | None]:
+def _compare(lines: Iterator[bytes], rows: Sequence[Row], head: Head, due: int, hashes: dict[int, bytes]) -> tuple[Head, int, Fault | None]:
     """Check one page: the chain of journal lines, then each row against its line. Notes the hashes that are asked for."""
     page = list(islice(lines, PAGE))
     sound = _sound(page, rows, head, hashes)
