@@ -263,6 +263,9 @@ class AuditStore(Protocol):
     def entries(self, since: int = 0) -> AsyncIterator[AuditEntry]:
         """Yield every entry with seq > since, in order."""
 
+    async def signed(self) -> Sequence[bytes]:
+        """Return the lines of all signed checkpoints, in order."""
+
     async def verify(self) -> tuple[int, str]:
         """Return (entries checked, "" or what is wrong with the first bad one)."""
 

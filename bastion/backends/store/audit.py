@@ -160,6 +160,10 @@ class SqlAudit:
                 return
             since = rows[-1].seq
 
+    async def signed(self) -> Sequence[bytes]:
+        """Return the lines of all signed checkpoints, in order."""
+        return await checkpoints.stored_lines(self._database, self.node)
+
     async def verify(self) -> tuple[int, str]:
         """Return (entries checked, "" or what is wrong with the first bad one)."""
         report = await self.examine()
