@@ -36,6 +36,7 @@ from bastion.backends.store.ids import RandomIds
 from bastion.backends.store.witness import FileWitness, SyslogWitness, Witness
 from bastion.backends.vault import AesVault, Ed25519Signer
 from bastion.backends.vault.keys import Keys
+from bastion.backends.vault.signer import public_path
 from bastion.core.access.decide import decide
 from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
@@ -51,6 +52,7 @@ from bastion.services.auditor import Auditor
 from bastion.services.connect import Connect
 from bastion.services.connect import Limits as SessionLimits
 from bastion.services.control import Control
+from bastion.services.evidence import Evidence
 from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.guests import Guests
 from bastion.services.harvest import Harvest
@@ -227,6 +229,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     guests=guests,
                     replay=Replay(recordings, clock, signer, links=settings.sessions.links),
                     search=Search(index, harvest, recordings, gatekeeper, store.endpoints, auditor, clock),
+                    evidence=Evidence(recordings, store.sessions, store.audit, auditor, signer, _public_key(settings), clock),
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
                     signpost=_signpost(settings),
@@ -367,7 +370,8 @@ class Host:
         from bastion.backends.recordings.check import check_file  # noqa: PLC0415 - only this command needs it
         from bastion.backends.vault import Ed25519Verifier  # noqa: PLC0415 - as above
 
-        return check_file(path, Ed25519Verifier.load(key) if key is not None else None)
+        verifier = Ed25519Verifier.load(key) if key is not None else None
+        return check_file(path, verifier, lambda content: Ed25519Verifier.read(content, "The pack"))
 
     def link(self, settings: Settings) -> HostLink:
         """Return the way to the running server, or to the files when none runs."""
@@ -483,6 +487,10 @@ async def _collect(live: Live) -> None:
 def _session_limits(settings: Settings) -> SessionLimits:
     wanted = settings.sessions
     return SessionLimits(wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord))
+
+
+def _public_key(settings: Settings) -> bytes:
+    return public_path(settings.path(AUDIT_KEY)).read_bytes()
 
 
 def _wire_limits(settings: Settings) -> Any:
