@@ -54,7 +54,7 @@ async def test_forwarding_standard_input_is_refused_with_a_sentence(arena: Arena
         code, out, err = await stock(arena, "alice", options=("-W", "127.0.0.1:22"))
     assert (code, out) == (255, b"")
     assert b"forwards no ports" in err or b"bastion" in err
-    await arena.audit("channel.forward", "127.0.0.1:22")
+    await arena.audit("forward.refused", "127.0.0.1:22")
 
 
 @pytest.mark.parametrize("kind", ["-L", "-D"])
