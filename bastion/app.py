@@ -26,6 +26,7 @@ from bastion.backends.dialer.ssh import SshDialer
 from bastion.backends.dialer.through import EndpointWires
 from bastion.backends.metrics.log import set_up as set_up_log
 from bastion.backends.metrics.process import memory, thread_usage
+from bastion.backends.patterns import mask_rules
 from bastion.backends.policies import PolicyFolder, load_policy
 from bastion.backends.policies.document import read_document
 from bastion.backends.recordings import RecordingFolder
@@ -36,7 +37,7 @@ from bastion.backends.vault.keys import Keys
 from bastion.core.access.decide import decide
 from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Missing, Unavailable
+from bastion.core.errors import Misconfigured, Missing, Unavailable
 from bastion.core.identity import Identity
 from bastion.core.session.chord import parse_chord
 from bastion.frontends.commands.desk import Desk
@@ -52,8 +53,8 @@ from bastion.services.guests import Guests
 from bastion.services.inventory import Inventory
 from bastion.services.invitations import Invitations
 from bastion.services.jump import Jump
-from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
+from bastion.services.live.world import World
 from bastion.services.login import Login
 from bastion.services.node import Node
 from bastion.services.packing import Packer
@@ -95,9 +96,7 @@ class SystemClock:
         """Return seconds since the epoch."""
         return time.time()
 
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)  # no call of ours around it: it is asked at each keystroke
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +141,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     signer = Ed25519Signer.create(settings.path(AUDIT_KEY))
     source = PolicyFolder(settings.policies)
     policies = await Policies.start(source)
+    try:
+        rules = mask_rules(settings.recording.mask)
+    except ValueError as error:
+        raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
     with _the_only_one(settings.home):
         store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
         try:
@@ -155,6 +158,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     low_water_bytes=settings.recording.free_bytes,
                     low_water_share=settings.recording.free_share,
                     sync_seconds=settings.recording.sync_seconds,
+                    rules=rules,
+                    masks_credentials=settings.recording.mask_credentials,
                 )
                 packer = Packer(recordings, clock, level=settings.recording.compression, after=settings.recording.compress_after)
                 gatekeeper = Gatekeeper(policies, source, clock)
@@ -167,7 +172,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
                 guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
-                    World(clock, dialer, auditor, store.sessions),
+                    World(clock, dialer, auditor, store.sessions, settings.sessions.links),
                     gatekeeper,
                     store.endpoints,
                     store.credentials,
@@ -196,7 +201,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     connect=connect,
                     invitations=invitations,
                     guests=guests,
-                    replay=Replay(recordings, clock, signer),
+                    replay=Replay(recordings, clock, signer, links=settings.sessions.links),
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
                     signpost=_signpost(settings),

@@ -374,6 +374,12 @@ class RecordingWriter(Protocol):
     def changed(self) -> bool:
         """Whether anything was written since the last `sync`."""
 
+    header: bytes
+    """The first line, written when the writer was made."""
+
+    on_written: Callable[[bytes], None] | None
+    """Called with the lines of each write after it that succeeded."""
+
     @property
     def author(self) -> str:
         """Who typed the last input on file."""

@@ -79,7 +79,7 @@ def listening(argv: Callable[..., list[str]], port: int, kind: str, way: str, sa
         until(listens, "ssh listens")
         yield
     finally:
-        process.terminate()
+        process.kill()  # ssh can miss a SIGTERM until something comes
         process.wait(10)
 
 

@@ -12,8 +12,8 @@ from bastion.core.access.conditions import FACTOR_KINDS
 from bastion.core.access.models import (
     ApprovalModel,
     FactorModel,
-    FilesModel,
     FileModel,
+    FilesModel,
     RoleModel,
     RuleModel,
     Shape,

@@ -17,13 +17,13 @@ ALLOW = Ruling(allowed=True)
 NO = Ruling(allowed=False, reason="No rule allows it.")
 
 NOT_SCP = [
-    b"scp -t x; bash", b"scp -t x && sh", b"scp -t x || sh", b"scp -t x | sh", b"scp -t x & sh", b"scp -t $(id)", b"scp -t `id`", b"scp -t \"$(id)\"",
-    b"scp -t \"`id`\"", b"scp -t x\nsh", b"scp -t x\rsh", b"scp -t 'x\nsh'", b"scp -t $HOME", b"scp -t \"$HOME\"", b"scp -t x > /etc/passwd",
+    b"scp -t x; bash", b"scp -t x && sh", b"scp -t x || sh", b"scp -t x | sh", b"scp -t x & sh", b"scp -t $(id)", b"scp -t `id`", b'scp -t "$(id)"',
+    b'scp -t "`id`"', b"scp -t x\nsh", b"scp -t x\rsh", b"scp -t 'x\nsh'", b"scp -t $HOME", b'scp -t "$HOME"', b"scp -t x > /etc/passwd",
     b"scp -t x < y", b"scp -t x 2>&1", b"scp -t <(id)", b"scp -t {a,b}", b"scp -t [ab]", b"scp -t x #y", b"scp -t x\\\ny", b"scp -S /bin/sh -t x",
     b"scp -o ProxyCommand=sh -t x", b"scp -oProxyCommand=sh -t x", b"scp -t -oProxyCommand=sh x", b"scp -F /tmp/x -t x", b"scp -t x y", b"scp -t",
     b"scp", b"scp x y", b"scp -t -f x", b"scp -tf x", b"scp -3 -t x", b"scpx -t x", b"./scp -t x", b"/usr/bin/scp -t x", b"env scp -t x", b"A=1 scp -t x",
-    b"exec scp -t x", b"sudo scp -t x", b"'scp' -t x", b"s\\cp -t x", b"scp\t-t\tx", b"scp -t 'x", b"scp -t \"x", b"scp -t x\\", b"scp -t ''",
-    b"scp -t ~\"/x\"", b"scp -t '~'/x", b"scp -t !!", b"scp -t x\0y", b"scp -t (x)", b"bash -c 'scp -t x'", b" ", b"", b"scp -t x;", b"scp -t x\n",
+    b"exec scp -t x", b"sudo scp -t x", b"'scp' -t x", b"s\\cp -t x", b"scp\t-t\tx", b"scp -t 'x", b'scp -t "x', b"scp -t x\\", b"scp -t ''",
+    b'scp -t ~"/x"', b"scp -t '~'/x", b"scp -t !!", b"scp -t x\0y", b"scp -t (x)", b"bash -c 'scp -t x'", b" ", b"", b"scp -t x;", b"scp -t x\n",
     b"scp -t " + b"x" * 9000, b"scp --t x", b"scp -\xfft x", b"scp -t a^b",
 ]  # fmt: skip
 
