@@ -25,7 +25,9 @@ from bastion.backends.dialer.link import Link, forget_address, write_address
 from bastion.backends.dialer.ssh import SshDialer
 from bastion.backends.metrics.log import set_up as set_up_log
 from bastion.backends.metrics.process import memory, thread_usage
+from bastion.backends.patterns import mask_rules
 from bastion.backends.policies import PolicyFolder, load_policy
+from bastion.backends.policies.document import read_document
 from bastion.backends.recordings import RecordingFolder
 from bastion.backends.store import Store, open_store
 from bastion.backends.store.ids import RandomIds
@@ -34,7 +36,7 @@ from bastion.backends.vault.keys import Keys
 from bastion.core.access.decide import decide
 from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Missing, Unavailable
+from bastion.core.errors import Misconfigured, Missing, Unavailable
 from bastion.core.identity import Identity
 from bastion.core.session.chord import parse_chord
 from bastion.frontends.commands.desk import Desk
@@ -50,8 +52,8 @@ from bastion.services.guests import Guests
 from bastion.services.inventory import Inventory
 from bastion.services.invitations import Invitations
 from bastion.services.jump import Jump
-from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
+from bastion.services.live.world import World
 from bastion.services.login import Login
 from bastion.services.node import Node
 from bastion.services.packing import Packer
@@ -76,6 +78,7 @@ from bastion.services.setup import (
     make_home,
 )
 from bastion.services.signpost import Signpost
+from bastion.services.stocktaking import Stocktaking
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
@@ -91,9 +94,7 @@ class SystemClock:
         """Return seconds since the epoch."""
         return time.time()
 
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)  # no call of ours around it: it is asked at each keystroke
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     signer = Ed25519Signer.create(settings.path(AUDIT_KEY))
     source = PolicyFolder(settings.policies)
     policies = await Policies.start(source)
+    try:
+        rules = mask_rules(settings.recording.mask)
+    except ValueError as error:
+        raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
     with _the_only_one(settings.home):
         store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
         try:
@@ -151,6 +156,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     low_water_bytes=settings.recording.free_bytes,
                     low_water_share=settings.recording.free_share,
                     sync_seconds=settings.recording.sync_seconds,
+                    rules=rules,
+                    masks_credentials=settings.recording.mask_credentials,
                 )
                 packer = Packer(recordings, clock, level=settings.recording.compression, after=settings.recording.compress_after)
                 gatekeeper = Gatekeeper(policies, source, clock)
@@ -163,7 +170,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
                 guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
-                    World(clock, dialer, auditor, store.sessions),
+                    World(clock, dialer, auditor, store.sessions, settings.sessions.links),
                     gatekeeper,
                     store.endpoints,
                     store.credentials,
@@ -192,10 +199,11 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     connect=connect,
                     invitations=invitations,
                     guests=guests,
-                    replay=Replay(recordings, clock, signer),
+                    replay=Replay(recordings, clock, signer, links=settings.sessions.links),
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
                     signpost=_signpost(settings),
+                    stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)
                 yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, live, control, login, desk)

@@ -117,11 +117,15 @@ class SessionLimits(_Section):
 
     per_user: Count = Field(default=20, description="Live sessions a person: beyond that somebody forgot some.")
     per_node: Count = Field(default=500, description="Live sessions of this process; about 120 KB each when idle.")
-    participants: Annotated[int, Field(ge=1, le=50)] = Field(default=10, description="People in one session; each costs up to 1 MiB.")
+    participants: Annotated[int, Field(ge=1, le=100)] = Field(default=10, description="People in one session; each costs up to 1 MiB.")
     handback: Seconds = Field(
         default=600.0, description="Seconds that the keyboard rests with somebody else before it goes back to the session's owner."
     )
     chord: str = Field(default="C-]", description="The key that speaks to the bastion in a session; C-] is free in shells and editors.")
+    links: bool = Field(
+        default=False,
+        description="Whether who looks on, or plays a recording, can click the http(s) links that programs mark (OSC 8). Their text may lie.",
+    )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds until an endpoint must be reached; people do not wait longer.")
     login_timeout: Seconds = Field(default=20.0, description="Seconds in all until an endpoint must have let us in.")
     drain: Seconds = Field(default=10.0, description="Seconds that live sessions get when the server is asked to stop.")
@@ -145,6 +149,13 @@ class Recording(_Section):
     )
     compress_after: Annotated[float, Field(ge=0, le=30 * 86400)] = Field(
         default=60.0, description="Seconds from a session's end until its cast is packed: what is looked at right away stays as it is."
+    )
+    mask_credentials: bool = Field(
+        default=True, description="Blots out the credential that opened the endpoint wherever its session shows it."
+    )
+    mask: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns (RE2) of more secrets, such as 'AKIA[0-9A-Z]{16}': blotted out in recordings, not in what people see.",
     )
     free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.05, description="New sessions are refused below this share of free disk."
@@ -291,7 +302,9 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, object, str
             name = known.get(variable, variable)
             text = environ[variable]
             lists = name.endswith(("networks", "proxy_protocol_from"))
-            value = [part.strip() for part in text.split(",") if part.strip()] if lists else text
+            if name == "recording.mask":  # a pattern may well hold a comma
+                lists, text = True, text.replace(",", "\0").replace("\n", ",")
+            value = [part.strip().replace("\0", ",") for part in text.split(",") if part.strip()] if lists else text
             found.append((name, value, f"${variable}"))
     return found
 

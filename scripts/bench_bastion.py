@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench_onlookers import VIEWERS, onlookers
 from bench_wire import CHUNK, percentiles, read_until
 from bench_wire import connect as first_byte
 from bench_wire import echo as keystrokes
@@ -261,6 +262,24 @@ def rows(result: Result) -> list[tuple[str, str, str, str, str, str]]:
         m = result["memory"]
         bar = " ok" if m["kb_per_session"] <= 120 else " MISSED"
         found.append((f"memory, one of {m['sessions']} idle sessions", "-", "-", f"{m['kb_per_session']:.0f} KB", "", f"<= 120 KB{bar}"))
+    if "onlookers" in result:
+        o = result["onlookers"]
+        for name, label in (("watched", f"{VIEWERS} look on"), ("ten stopped", "ten of them stopped")):
+            values = [None, o["alone"]["p99"], o[name]["p99"]]
+            add(f"echo at 1 MB/s, {label}, p99", values, " us", values[2] / values[1], "<= 1.5x alone", most=1.5)
+        for key, label in (("kb_a_viewer", "memory, one of those"), ("kb_a_viewer_stopped", "  ten of them stopped")):
+            found.append((label, "-", "-", f"{o[key]} KB", "", f"<= 1024 KB{' ok' if o[key] <= 1024 else ' MISSED'}"))
+        right = o["caught_up_s"] <= 1 and o["same_picture"] == 10
+        found.append(
+            (
+                "the stopped ones' screens are right after",
+                "-",
+                "-",
+                f"{o['caught_up_s']} s",
+                f"{o['same_picture']}/10",
+                f"<= 1 s{' ok' if right else ' MISSED'}",
+            )
+        )
     for name, f in result.get("fanout", {}).items():
         bar = f"<= 100 ms{' ok' if f['p99_ms'] <= 100 else ' MISSED'}" if f["viewers"] else ""
         found.append((f"1 MB/s, {f['viewers']} viewers: owner's p99", "-", "-", f"{f['p99_ms']:.1f} ms", f"{f['cores']:.2f} cores", bar))
@@ -285,6 +304,7 @@ def table(result: Result, *, markdown: bool) -> str:
 
 PARTS: dict[str, Callable[[World, bool], Result]] = {
     "echo": echo, "bulk": bulk, "connect": connect, "neighbour": neighbour, "memory": memory, "fanout": fanout,
+    "onlookers": onlookers,
 }  # fmt: skip
 
 

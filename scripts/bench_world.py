@@ -113,7 +113,7 @@ class World:
         )
         (self.home / "bastion.toml").write_text(
             "[limits]\nexempt_networks = ['127.0.0.1/32']\nunauthenticated = 1000\nearly_drop_from = 1000\n"
-            "[sessions]\nper_user = 1000\nper_node = 1000\n[recording]\nfree_share = 0.0\nfree_bytes = 0\n"
+            "[sessions]\nper_user = 1000\nper_node = 1000\nparticipants = 100\n[recording]\nfree_share = 0.0\nfree_bytes = 0\n"
         )
         self.host("user", "add", "alice", "--key", str(self.folder / "user.pub"))
         self.host("endpoint", "add", "web01", f"127.0.0.1:{self.endpoint_port}", "--login", self.login, "--key",

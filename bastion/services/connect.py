@@ -22,12 +22,13 @@ from bastion.core.session.state import State
 from bastion.core.transfer.rcp import Command, read_command
 from bastion.services.console import Console
 from bastion.services.gatekeeper import Gatekeeper
-from bastion.services.live.actor import SessionActor, World
+from bastion.services.live.actor import SessionActor
 from bastion.services.live.registry import Live
 from bastion.services.live.rights import RIGHTS, rights, verdict
 from bastion.services.live.seat import Seat
+from bastion.services.live.world import World
 from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
-from bastion.services.recorder import Recorder, Subject
+from bastion.services.recorder import Recorder, Recording, Subject
 from bastion.services.tasks import spawn
 from bastion.services.transfer import Relay
 
@@ -159,7 +160,7 @@ class Connect:
             source=identity.source,
             started_at=self._world.clock.now(),
             kind=kind,
-            command=(command or (b"sftp" if kind == "sftp" else b"")).decode("utf-8", "replace")[:4096],
+            command=self._recorder.veiled((command or (b"sftp" if kind == "sftp" else b"")).decode("utf-8", "replace")[:4096]),
             rule=grant.rule,
             node=self._node,
         )
@@ -192,23 +193,33 @@ class Connect:
             subsystem="sftp" if kind == "sftp" else "",
             environment=_passed_on(console.environment),
         )
-        world = self._world
+        world, told = self._world, recording
         if kind in ("sftp", "scp"):
             relay = Relay(world.dialer, grant, record, recording, self._policies, world.auditor, world.clock, scp)
-            world, recording = replace(world, dialer=relay), relay.quiet
-        actor = SessionActor(world, grant, record, session, request, recording, lambda: self._unlock(grant.login), self._live.remove)
+            world, told = replace(world, dialer=relay), relay.quiet
+        actor = SessionActor(world, grant, record, session, request, told, lambda: self._unlock(grant.login, recording), self._live.remove)
         self._live.add(actor)
         actor.begin()
-        self._audit("session.started", identity, record.endpoint, "ok", f"rule {grant.rule}", record.id)
+        self._audit(
+            "session.started",
+            identity,
+            record.endpoint,
+            "ok",
+            f"rule {grant.rule}{', old algorithms allowed' if grant.endpoint.legacy else ''}",
+            record.id,
+        )
         # Nobody waits for what the menu remembers: the disk would hold the dial up.
         spawn("endpoint-used", self._preferences.used(identity.user_id, record.endpoint, record.started_at))
         return actor
 
-    async def _unlock(self, login: Login) -> Secret | None:
+    async def _unlock(self, login: Login, recording: Recording) -> Secret | None:
         if login.credential_id is None:
             return None
         _, sealed = await self._credentials.get(login.credential_id)
-        return self._vault.open(sealed, row=login.credential_id, column="sealed")
+        secret = self._vault.open(sealed, row=login.credential_id, column="sealed")
+        if self._recorder.masks_credentials:
+            recording.keep_out(secret.reveal())
+        return secret
 
     def _result(self, console: Console, actor: SessionActor, code: str, text: str) -> int:
         if code == "exit":
@@ -222,6 +233,8 @@ class Connect:
             if text and code in ("session.detached", "session.moved"):
                 console.write_error(f"{text}\r\n".encode())
             return 0
+        if code == "endpoint.host_key_changed":
+            self._audit("endpoint.host_key_refused", console.identity, actor.record.endpoint, "failed", text, actor.id)
         if code.startswith("endpoint."):
             raise Unavailable(code, text)
         if code == "cancelled":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from bastion.core.recording import keyframes, track
 from bastion.core.recording.indexer import Indexer
 from bastion.core.recording.keyframes import Keyframe, Place, Places
-from bastion.core.recording.reader import read
+from bastion.core.recording.reader import CastReader, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _TRACK_BYTES: Final = 4 * 1024 * 1024
 _GAP_BYTES: Final = 4 * keyframes.EVERY_BYTES  # a flood leaves the session no quiet moment for a keyframe
+_SCAN_BYTES: Final = 16 * 1024 * 1024
+_SCAN_POINTS: Final = 400
 _RECORD: Final = keyframes.HEAD + 2 * keyframes.MAX_SCREEN  # what a damaged header claims may be gigabytes
 _HEADS: Final = 64 * 1024  # read at once: small keyframes are many to a block
 
@@ -54,6 +56,8 @@ class Index:
         self._chunks: Iterator[bytes] | None = None
         self._gaps: list[tuple[int, int]] = []  # (time of the keyframe before, offset where it ends), last first
         self._gap: _Stretch | None = None
+        self._points: list[tuple[int, int]] = []
+        self._scanned: tuple[CastReader, Iterator[bytes]] | None = None
         self.complete = False
         """Whether the recording's end, as it was then, is known."""
 
@@ -67,9 +71,14 @@ class Index:
         """Who came and went, and every marker, by time."""
         return track.merged(self._track, self._indexer.marks)
 
+    @property
+    def detail(self) -> int:
+        """A number that changes as more becomes known of how much happened when."""
+        return len(self._points) + len(self.places)
+
     def activity(self, columns: int) -> list[int]:
         """Return how much was written in each of `columns` equal parts of the recording."""
-        points = sorted({(place.time, place.offset) for place in self.places}.union(self._indexer.points))
+        points = sorted({(place.time, place.offset) for place in self.places}.union(self._indexer.points, self._points))
         return keyframes.activity(points, self.duration, columns)
 
     def keyframe(self, time: int) -> Keyframe | None:
@@ -93,7 +102,7 @@ class Index:
         First the end, so that the length is known, then the stretches within that a busy session left without keyframes.
         """
         if self.complete:
-            return self._fill()
+            return self._fill() or self._scan()
         if self._chunks is None:
             self._chunks = self._recordings.chunks(self._session_id, self._read_from)
         data = next(self._chunks, b"")
@@ -101,7 +110,7 @@ class Index:
             self._chunks = None
             self.complete = True
             self._gaps = [] if self._live else self._find_gaps()
-            return bool(self._gaps)
+            return True
         self._read_from += len(data)
         self._keep(self._indexer.feed(data))
         return True
@@ -175,6 +184,20 @@ class Index:
                 at = self._found.pop().at  # the last record is not all there
         return at
 
+    def _scan(self) -> bool:
+        """Look how much happened when, finer than keyframes tell; only in what is small."""
+        if self._scanned is None:
+            if not 0 < self._from <= _SCAN_BYTES:
+                return False
+            self._scanned = (CastReader(), self._recordings.chunks(self._session_id))
+        reader, chunks = self._scanned
+        data = next(chunks, b"")
+        step = max(1, self.duration // _SCAN_POINTS)
+        for event in reader.feed(data):
+            if event.offset < self._from and event.time - (self._points[-1][0] if self._points else 0) >= step:
+                self._points.append((event.time, event.offset))
+        return bool(data)
+
     def _load_track(self) -> None:
         side = self._recordings.open_side(self._session_id, track.FILE)
         if side is not None:
@@ -183,7 +206,7 @@ class Index:
 
     def _start(self) -> Keyframe | None:
         start = self.keyframe(self.places.last.time) if self.places.last else None
-        self._read_from = start.offset if start else 0
+        self._read_from = self._from = start.offset if start else 0
         return start
 
     def _keep(self, found: list[Keyframe]) -> None:

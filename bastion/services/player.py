@@ -16,6 +16,7 @@ from bastion.core.keys import Key, KeyDecoder
 from bastion.core.recording import view
 from bastion.core.recording.controls import action
 from bastion.core.recording.playback import clock_text, exact_text
+from bastion.core.recording.track import CONTROL, Entry
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.fullscreen import enter, leave
 from bastion.core.terminal.grid import Grid
@@ -91,7 +92,7 @@ class Player:
         self._lookup: Lookup | None = None
         self._jobs: dict[str, tuple[asyncio.Future[bool], Job]] = {}
         self._grows_at = 0.0
-        self._timeline: tuple[tuple[int, int], float, view.Timeline] | None = None
+        self._timeline: tuple[tuple[int, int, int], float, view.Timeline] | None = None
 
     # ------------------------------------------------------------ what the console tells (ConsoleListener)
 
@@ -190,7 +191,7 @@ class Player:
         columns = self._viewport.columns
         head, index = self._head, self._stage.index
         position, duration = head.position, head.duration
-        entries = index.entries
+        entries = self._track()
         who = view.holder(entries, position)
         word, message = head.word, self._said(self._clock.monotonic())
         if self._scroll is not None:
@@ -215,13 +216,17 @@ class Player:
             rows.append(view.typed_row(columns, *self._stage.typed))
         return [*rows, view.status_row(columns, state)]
 
+    def _track(self) -> list[Entry]:
+        """Return who came, went and held control: whoever started the session holds it first."""
+        return [Entry(0, CONTROL, self._stage.tape.header.user, ""), *self._stage.index.entries]
+
     def _prepared(self, columns: int, duration: int) -> view.Timeline:
         """Return the row of time; it is worked out anew once a second, not for each frame."""
         now = self._clock.monotonic()
-        key = (columns, duration)
+        key = (columns, duration, self._stage.index.detail)
         if self._timeline is None or (key != self._timeline[0] and (columns != self._timeline[0][0] or now >= self._timeline[1])):
             index = self._stage.index
-            made = view.timeline(columns, duration, index.activity(columns), index.entries)
+            made = view.timeline(columns, duration, index.activity(columns), self._track())
             self._timeline = (key, now + 1.0, made)
         return self._timeline[2]
 

@@ -98,6 +98,9 @@ class Endpoints(Protocol):
     async def save(self, endpoint: Endpoint) -> None:
         """Replace the endpoint with that id, its logins and host keys; `Missing` when it is gone."""
 
+    async def put(self, endpoints: Sequence[Endpoint]) -> None:
+        """Add those that are new, by id, and replace the others: all of them, or (`Conflict` when a name is taken) none."""
+
     async def remove(self, endpoint_id: str) -> None:
         """Remove the endpoint and the credentials only it used."""
 
@@ -339,6 +342,16 @@ class Dialer(Protocol):
         """Return the host keys a machine presents; `Unavailable` when it does not."""
 
 
+class Scanner(Protocol):
+    """Looks at what endpoints prove to be; nobody logs in."""
+
+    async def scan(self, host: str, port: int, timeout: float) -> Sequence[HostKey]:
+        """Return the host keys a machine presents; `Unavailable` when it does not."""
+
+    async def verify(self, endpoint: Endpoint, timeout: float) -> None:
+        """Return when the endpoint answers with a trusted host key or certificate; `Unavailable` says why not. Nobody logs in."""
+
+
 # ---------------------------------------------------------------- recordings
 
 
@@ -360,6 +373,12 @@ class RecordingWriter(Protocol):
     @property
     def changed(self) -> bool:
         """Whether anything was written since the last `sync`."""
+
+    header: bytes
+    """The first line, written when the writer was made."""
+
+    on_written: Callable[[bytes], None] | None
+    """Called with the lines of each write after it that succeeded."""
 
     @property
     def author(self) -> str:

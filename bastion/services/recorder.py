@@ -9,7 +9,6 @@ the session goes on, what is missing is counted, audited as `recording.gap`, and
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,12 +17,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Corrupt, Ended, Unavailable
+from bastion.core.errors import Ended, Unavailable
 from bastion.core.recording import keyframes, track
 from bastion.core.recording.asciicast import header
 from bastion.core.recording.keyframes import Due, Keyframe
+from bastion.core.recording.mask import Rules
 from bastion.core.recording.track import MARKER, Entry
 from bastion.services.sealing import CastSeal, self_test
+from bastion.services.veil import Veil
 
 if TYPE_CHECKING:
     from bastion.core.access.decision import Terms
@@ -66,6 +67,9 @@ class Recording:
         self._writer = writer
         self._seal = seal
         self._subject = subject
+        if writer is not None and seal is not None:
+            seal.take(writer.header)
+            writer.on_written = seal.take
         self._strict = mode != BEST_EFFORT
         self._missing = 0  # bytes that no marker in the cast tells of yet
         self._gap = 0  # bytes missing since it last worked
@@ -74,6 +78,8 @@ class Recording:
         self.on_failure: Callable[[Ended], None] = _nobody
         """Called on the loop when a strict recording fails beside a call (`fdatasync`), so idle sessions end too."""
 
+        self._veil: Veil | None = recorder.veil()
+        self._letting_go: asyncio.TimerHandle | None = None
         self._due = Due()
         self._sides: deque[Keyframe | Entry] = deque(maxlen=_SIDES)  # for the side files, written by the tick
 
@@ -82,16 +88,35 @@ class Recording:
         """The cast, or None where best-effort could not open one."""
         return self._writer
 
-    @property
-    def behind(self) -> bool:
-        """Whether the tick has something to do here."""
+    def behind(self, now: float) -> bool:
+        """Return whether the tick has something to do here; ends the stretch in hand when it is time for a seal."""
         writer = self._writer
         if writer is None:
             return False
-        return writer.changed or bool(self._sides) or (self._seal is not None and self._seal.taken < writer.length)
+        due = self._seal is not None and self._seal.due(now)
+        return writer.changed or bool(self._sides) or due
+
+    def keep_out(self, secret: bytes) -> None:
+        """Mask this from now on, wherever output or typing holds it."""
+        if self._veil is None:
+            self._veil = Veil(self._recorder.rules)
+        self._veil.learn(secret)
 
     def output(self, data: bytes, at: float) -> None:
-        """Put output on file; only when this returned may it be shown. Strict: raises `Ended`."""
+        """Put output on file; only when this returned may it be shown. Strict: raises `Ended`.
+
+        Where secrets are masked, a beginning of one may still wait (see `veil`).
+        """
+        veil = self._veil
+        if veil is not None:
+            data = veil.output(data, at)
+            if veil.held:
+                self._wait(veil)
+            if not data:
+                return
+        self._put(data, at)
+
+    def _put(self, data: bytes, at: float) -> None:
         writer = self._writer
         if writer is None or self._gap or self.failure is not None:
             self._go_on(lambda found: found.output(data, at), len(data), at)
@@ -101,12 +126,41 @@ class Recording:
         except OSError as error:
             self._failed(error, len(data))
 
+    def _wait(self, veil: Veil) -> None:
+        """Let go of what is held when its time is over."""
+        if self._letting_go is None and (seconds := veil.wait(self._recorder.now())) is not None:
+            self._letting_go = asyncio.get_running_loop().call_later(seconds, self._let_go, veil)
+
+    def _let_go(self, veil: Veil) -> None:
+        self._letting_go = None
+        now = self._recorder.now()
+        if veil.wait(now):  # more came meanwhile
+            self._wait(veil)
+            return
+        try:
+            self._flush(veil, now)
+        except Ended as error:
+            self.on_failure(error)
+
+    def _flush(self, veil: Veil, at: float) -> None:
+        if data := veil.flush_output():
+            self._put(data, at)
+        for by, typed in veil.flush_typed():
+            self._go_on(lambda writer, by=by, typed=typed: writer.input(typed, at, by), len(typed), at)  # type: ignore[misc]
+
     def input(self, data: bytes, at: float, by: str) -> None:
         """Put what `by` typed on file. Strict: raises `Ended`."""
+        if self._veil is not None:
+            data = self._veil.typed(data, at, by)
+            self._wait(self._veil)
+            if not data:
+                return
         self._go_on(lambda writer: writer.input(data, at, by), len(data), at)
 
     def resize(self, size: Size, at: float) -> None:
         """Put a change of size on file. Strict: raises `Ended`."""
+        if self._veil is not None and self._veil.held:
+            self._put(self._veil.flush_output(), at)
         self._due.resized()
         self._go_on(lambda writer: writer.resize(size, at), 1, at)
 
@@ -115,6 +169,8 @@ class Recording:
 
         `kind`: "join", "leave", "control" (`who` holds the keyboard now, "" nobody), "pause", "resume"...
         """
+        if self._veil is not None:
+            text = self._veil.text(text)
         self._go_on(lambda writer: writer.marker(text, at), 1, at)
         if self._writer is not None:
             self._sides.append(Entry(self._writer.time, kind, who, text))
@@ -124,6 +180,8 @@ class Recording:
         """Whether a keyframe is wanted now. Ask when the session's terminal has parsed all that was recorded."""
         writer = self._writer
         if writer is None or self._gap or self.failure is not None or not writer.between_characters:
+            return False
+        if self._veil is not None and self._veil.held:  # the screen shows more than is recorded
             return False
         return self._due.now(writer.time, writer.length)
 
@@ -137,6 +195,11 @@ class Recording:
     async def close(self, status: int | None, at: float) -> None:
         """Complete the recording, in a thread. Never raises: the session is over; a failure here is audited."""
         self._recorder.forget(self)
+        if self._letting_go is not None:
+            self._letting_go.cancel()
+        if self._veil is not None:
+            with suppress(Ended):
+                self._flush(self._veil, at)
         if self._writer is None:
             return
         try:
@@ -149,7 +212,7 @@ class Recording:
                 self._report("recording.sealed", "ok", None, digest=self._seal.digest, bytes=self._writer.length)
             self._recorder.complete(self._subject.session)
 
-    def sync(self, now: float) -> OSError | None:
+    def sync(self) -> OSError | None:
         """Make it durable, seal it and write its side files; called in the recorder's thread. Returns what went wrong."""
         writer = self._writer
         if writer is None:
@@ -158,11 +221,9 @@ class Recording:
             if writer.changed:
                 writer.sync()
             if self._seal is not None:
-                self._seal.catch_up(writer.length, now)
+                self._seal.write()
         except OSError as error:
             return error
-        except Corrupt as error:  # what was just written cannot be read back
-            return OSError(errno.EIO, error.public)
         self._write_sides()
         return None
 
@@ -173,6 +234,8 @@ class Recording:
                 side = self._sides.popleft()
                 if isinstance(side, Entry):
                     self._recorder.append_side(self._subject.session, track.FILE, track.line(side))
+                elif self._veil is not None and self._veil.shows(side.screen):
+                    continue  # one is made later from what was recorded
                 elif record := keyframes.pack(side):
                     self._recorder.append_side(self._subject.session, keyframes.FILE, record)
 
@@ -181,7 +244,7 @@ class Recording:
         try:
             writer.end(status, at)
             if self._seal is not None:
-                self._seal.catch_up(writer.length, at, end=True)
+                self._seal.end()
         finally:
             writer.close("failed" if self.failure else "closed")
 
@@ -243,6 +306,8 @@ class Recorder:
         low_water_bytes: int = LOW_WATER_BYTES,
         low_water_share: float = LOW_WATER_SHARE,
         sync_seconds: float = SYNC_SECONDS,
+        rules: Rules | None = None,
+        masks_credentials: bool = True,
     ) -> None:
         self._recordings = recordings
         self._clock = clock
@@ -251,10 +316,26 @@ class Recorder:
         self._closed = closed
         if signer is not None:
             self_test(signer)
+        self.rules = rules or Rules()
+        self.masks_credentials = masks_credentials
+        """Whether what unlocks an endpoint is kept out of its sessions' recordings."""
         self._sync_seconds = sync_seconds
         self._low_water = (low_water_bytes, low_water_share)
         self._open: set[Recording] = set()
         self._stopped = asyncio.Event()
+
+    def now(self) -> float:
+        """Return the time that casts are stamped with."""
+        return self._clock.monotonic()
+
+    def veil(self) -> Veil | None:
+        """Return what masks a new recording; None where nothing is to be masked yet."""
+        return Veil(self.rules) if self.rules.pattern is not None else None
+
+    def veiled(self, text: str) -> str:
+        """Return a text (a command, a title) as it may be written down."""
+        veil = self.veil()
+        return text if veil is None else veil.text(text)
 
     async def open(self, subject: Subject, terms: Terms) -> Recording:
         """Return a new recording. Strict: `Unavailable` when there is no room or it cannot be made, so no session."""
@@ -341,12 +422,12 @@ class Recorder:
 
     async def sync(self) -> None:
         """Force what changed to the disk now."""
-        wanted = [recording for recording in self._open if recording.behind]
+        now = self._clock.monotonic()
+        wanted = [recording for recording in self._open if recording.behind(now)]
         if not wanted:
             return
-        now = self._clock.monotonic()
         shares = [wanted[share::_THREADS] for share in range(min(_THREADS, len(wanted)))]
-        results = await asyncio.gather(*(asyncio.to_thread(_sync_all, share, now) for share in shares))
+        results = await asyncio.gather(*(asyncio.to_thread(_sync_all, share) for share in shares))
         for share, errors in zip(shares, results, strict=True):
             for recording, error in zip(share, errors, strict=True):
                 if error is not None:
@@ -374,8 +455,8 @@ class Recorder:
         self._emit(AuditEvent(code, self._clock.now(), subject.user, subject.source, subject.endpoint, subject.session, result, why, data))
 
 
-def _sync_all(recordings: Sequence[Recording], now: float) -> list[OSError | None]:
-    return [recording.sync(now) for recording in recordings]
+def _sync_all(recordings: Sequence[Recording]) -> list[OSError | None]:
+    return [recording.sync() for recording in recordings]
 
 
 def _nobody(_: Ended) -> None:

@@ -6,12 +6,14 @@ is called in a thread, one at a time; everything else is cheap.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
 from bastion.core.recording.reader import CastReader, parse_size
 from bastion.core.terminal import Terminal
 from bastion.core.terminal.line import unpack
+from bastion.core.terminal.past import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +30,9 @@ MOST_ROWS: Final = 131_072
 KEPT_ROWS: Final = 40_000
 """Rows kept of stretches that are not looked at."""
 
+_WIPES: Final = ("\x1b[3J", "\x1bc")
+_WIPE: Final = re.compile(r"(\x1b\[3J|\x1bc)")
+
 
 class _Block:
     """The rows that left the screen within one stretch, and when."""
@@ -41,6 +46,9 @@ class _Block:
         self._chunks: Iterator[bytes] | None = recordings.chunks(tape.session_id, start.offset if start else 0)
         self._begin, self._until, self._stop = begin, until, stop
         self._begun = False
+        self._seen = 0  # rows of the terminal's scrollback that are taken over, or not ours
+        self.eaten = 0
+        """Rows of the stretch before that a larger window brought back."""
         self._counts: list[int] = []
         self._times: list[int] = []
         self.rows: list[Packed] = []
@@ -55,26 +63,72 @@ class _Block:
                 break
             if not self._begun and event.offset >= self._begin:
                 self._begun = True
-                scrollback.clear()  # what a keyframe brought along belongs to the stretch before
+                self._seen = len(scrollback)  # what a keyframe brought along belongs to the stretch before
             if event.code == "o":
-                self._terminal.feed(event.data.encode())
+                self._feed(event.data)
             elif event.code == "r" and (size := parse_size(event.data)) is not None:
-                self._terminal.resize(*size)
-            count = len(scrollback)
-            if count and (not self._counts or count > self._counts[-1]):
-                self._counts.append(count)
+                self._resize(*size)
+            if self._begun and len(scrollback) - self._seen + len(self.rows) > (self._counts[-1] if self._counts else 0):
+                self._counts.append(len(scrollback) - self._seen + len(self.rows))
                 self._times.append(event.time)
         if data:
             return True
         if self._chunks is not None:
             self._chunks = None
-            self.rows = self._terminal.screen.history() if self._begun else []
+            self._take()
         return False
+
+    def _feed(self, data: str) -> None:
+        for piece in _WIPE.split(data) if "\x1b[3J" in data or "\x1bc" in data else (data,):
+            if piece.startswith(_WIPES):
+                self._take()  # a terminal forgets them here; a recording does not
+            self._terminal.feed(piece.encode())
+            self._seen = min(self._seen, len(self._terminal.screen.scrollback))
+        if len(self._terminal.screen.scrollback) >= MOST_ROWS // 2:
+            self._take()
+            self._terminal.screen.scrollback.clear()
+            self._seen = 0
+
+    def _take(self) -> None:
+        """Take over the rows that left since the last time."""
+        history = self._terminal.screen.history()
+        if self._begun:
+            self.rows += history[self._seen :]
+        self._seen = len(history)
+
+    def _resize(self, columns: int, lines: int) -> None:
+        """Change the size: rows that it brings back leave the pile, rows that it pushes out come upon it.
+
+        Another width lays all rows out anew, so their number says nothing; the amount of text in them does.
+        """
+        self._take()
+        before = _amount(self._terminal.screen.history())
+        self._terminal.resize(columns, lines)
+        history = self._terminal.screen.history()
+        self._seen = len(history)
+        if not self._begun:
+            return
+        change = _amount(history) - before
+        while change > 0 and self._seen:
+            self._seen -= 1
+            change -= _amount(history[self._seen : self._seen + 1])
+        self._take()
+        while change < 0 and (self.rows or self.eaten < ROWS):
+            if self.rows:
+                change += _amount([self.rows.pop()])
+            else:
+                self.eaten += 1
+                change += columns  # about: rows of the stretch before, which are on the screen again
 
     def time(self, row: int) -> int | None:
         """Return when that row left the screen."""
         at = bisect_right(self._counts, row)
         return self._times[at] if at < len(self._times) else None
+
+
+def _amount(rows: Sequence[Packed]) -> int:
+    """Return how much text is in rows, and line ends, however they are laid out."""
+    return sum(len(row.text.rstrip()) + (not row.wrapped) for row in rows)
 
 
 class Scroll:
@@ -135,7 +189,8 @@ class Scroll:
             block = self._blocks.get(at)
             if block is None:
                 return None
-            rows += [(line := unpack(packed)).row(max(len(line.chars), 1)) for packed in block.rows[row : row + height - len(rows)]]
+            shown = block.rows[row : min(self._count(at), row + height - len(rows))]
+            rows += [(line := unpack(packed)).row(max(len(line.chars), 1)) for packed in shown]
             at, row = at + 1, 0
         return rows + list(self._screen[: height - len(rows)])
 
@@ -160,22 +215,27 @@ class Scroll:
                 step = min(self._row, -self._owed)
                 self._row -= step
                 self._owed += step
-            elif (block := self._blocks.get(self._at - 1)) is not None:
-                self._at, self._row = self._at - 1, len(block.rows)
+            elif self._at - 1 in self._blocks:
+                self._at -= 1
+                self._row = self._count(self._at)
             else:
                 return
         while self._owed > 0 and self._at < self._end:
-            block = self._blocks.get(self._at)
-            if block is None:
+            if self._at not in self._blocks:
                 return
-            step = min(len(block.rows) - self._row, self._owed)
+            step = min(max(0, self._count(self._at) - self._row), self._owed)
             self._row += step
             self._owed -= step
-            if self._row >= len(block.rows):
+            if self._row >= self._count(self._at):
                 self._at, self._row = self._at + 1, 0
         self._owed = 0
-        while self._at < self._end and (block := self._blocks.get(self._at)) is not None and self._row >= len(block.rows):
+        while self._at < self._end and self._at in self._blocks and self._row >= self._count(self._at):
             self._at, self._row = self._at + 1, 0  # stretches in which nothing left the screen
+
+    def _count(self, at: int) -> int:
+        """Return how many rows of a loaded stretch count: some may have come back in the next one."""
+        following = self._blocks.get(at + 1)
+        return max(0, len(self._blocks[at].rows) - (following.eaten if following else 0))
 
     def _missing(self) -> int | None:
         """Return the stretch to load next: of the page, of the way to go, and one page ahead."""
@@ -183,13 +243,13 @@ class Scroll:
         while rows < self._height + max(0, self._owed) and at < self._end:
             if at not in self._blocks:
                 return at
-            rows += len(self._blocks[at].rows)
+            rows += self._count(at)
             at += 1
         rows, at = self._row, self._at - 1
         while rows < self._height - min(0, self._owed) and at >= 0:
             if at not in self._blocks:
                 return at
-            rows += len(self._blocks[at].rows)
+            rows += self._count(at)
             at -= 1
         return None
 

@@ -1,4 +1,7 @@
-"""Seals recordings while they are written, and checks them. Never on a session's path: everything here runs in threads.
+"""Seals recordings while they are written, and checks them. Never reads back what it saw written.
+
+What a session writes is hashed on its way (a microsecond a keystroke, 1 ms a megabyte: reading it back in a thread cost
+more, and that thread the loop's interpreter); signing, writing and checking seals runs in threads.
 
 A seal that could not be written is kept and written before the next one: the chain has no holes.
 """
@@ -6,6 +9,7 @@ A seal that could not be written is kept and written before the next one: the ch
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -40,31 +44,34 @@ class CastSeal:
         self._sealer = Sealer(session_id, signer)
         self._sealed_at = now
         self._waiting = b""
+        self.take = self._sealer.take_lines
+        """Take what was just written: whole lines. Called in order, for all of the cast."""
+        self._turn = threading.Lock()  # a tick may still write while the recording is closed
 
     @property
     def digest(self) -> str:
         """What stands for the whole recording once the end is sealed."""
         return self._sealer.digest
 
-    @property
-    def taken(self) -> int:
-        """Bytes of the cast that are hashed, if not all sealed yet."""
-        return self._sealer.taken
-
-    def catch_up(self, length: int, now: float, *, end: bool = False) -> None:
-        """Seal the cast's first `length` bytes (whole lines), if it is time or the `end`. `OSError`."""
+    def due(self, now: float) -> bool:
+        """Whether there is something to `write`; ends the stretch in hand when it is time. To be called where `take` is."""
         sealer = self._sealer
-        if sealer.ended or (not end and length - sealer.taken < seal.EVERY_BYTES and now - self._sealed_at < seal.EVERY_SECONDS):
-            return
-        self._sealed_at = now
-        if sealer.taken < length:
-            for data in self._recordings.chunks(self._session_id, sealer.taken):
-                self._take(data[: length - sealer.taken])
-                if sealer.taken >= length:
-                    break
-        if end or sealer.unsealed:
-            self._waiting += sealer.seal(end=end)
-        self._write()
+        if sealer.unsealed >= seal.EVERY_BYTES or (sealer.unsealed and now - self._sealed_at >= seal.EVERY_SECONDS):
+            self._sealed_at = now
+            sealer.cut()
+        return sealer.waiting or bool(self._waiting)
+
+    def write(self) -> None:
+        """Seal what was cut, in a thread. `OSError`: it waits for the next call."""
+        with self._turn:
+            self._waiting += self._sealer.seal_cut()
+            self._write()
+
+    def end(self) -> None:
+        """Seal all that was written, as the end of the recording. `OSError`."""
+        with self._turn:
+            self._waiting += self._sealer.seal(end=True)
+            self._write()
 
     def resume(self, *, end: bool) -> None:
         """Go on after a crash: with what is on file, up to the cast's end. `OSError`."""
@@ -78,6 +85,7 @@ class CastSeal:
         self._write()
 
     def _take(self, data: bytes) -> None:
+        """Take what stands in the file, in pieces that end anywhere."""
         if self._sealer.unsealed + len(data) > seal.MAX_BYTES and (cut := data.find(b"\n") + 1):
             self._sealer.take(data[:cut])
             self._waiting += self._sealer.seal()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bastion.core.recording.reader import Event, parse_size
 from bastion.core.terminal import Terminal
+from bastion.core.terminal.past import ROWS
 from bastion.core.terminal.terminal import SLICE
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Stage:
     def __init__(self, tape: Tape, index: Index) -> None:
         self.tape = tape
         self.index = index
-        self.screen = Terminal(*tape.header.size, history=0)
+        self.screen = Terminal(*tape.header.size, history=ROWS)
         self.reached = 0
         """Time of the last event that was played (microseconds)."""
         self.at_end = False
@@ -83,11 +84,11 @@ class Stage:
         self.typed = ("", "")
         if start is None:
             self.tape.wind()
-            self.screen = Terminal(*self.tape.header.size, history=0)
+            self.screen = Terminal(*self.tape.header.size, history=ROWS)
             self.reached = 0
         else:
             self.tape.wind(start.offset, start.time, start.by)
-            self.screen = Terminal(*start.size, history=0)
+            self.screen = Terminal(*start.size, history=ROWS)
             self.screen.push(start.screen)
             self.reached = start.time
 

@@ -19,6 +19,7 @@ class Carrier(Protocol):
 
     limits: Limits
     tcp_paused: bool
+    heard: float
     wire_log: logging.Logger
     _kex_complete: bool
 

@@ -24,6 +24,7 @@ from asyncssh.packet import PacketDecodeError, SSHPacket, UInt32
 
 from bastion.wire.events import safe_text
 from bastion.wire.limits import TerminalSize, clamp_size, clean_term
+from bastion.wire.traffic import TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -40,22 +41,8 @@ _CLOSING: Final = frozenset({"close_pending", "closed"})
 """States in which what still comes is thrown away: the session wants no more."""
 
 
-class _Traffic:
-    """Which channel moved data last, and since when it alone has."""
-
-    __slots__ = ("changed", "owner")
-
-    def __init__(self) -> None:
-        self.owner: object = None
-        self.changed = 0.0
-
-
-_TRAFFIC = _Traffic()
-"""One for the process: a neighbour is anyone on the same event loop, whichever door he came through."""
 _CORKED_BYTES: Final = 256 * 1024
 """The most that is encrypted at a stretch and given to the kernel in one piece."""
-_ALONE_AFTER: Final = 0.5
-"""Seconds without anyone else's data before a channel gets the larger window."""
 
 
 class WireChannel(SSHChannel[bytes]):
@@ -164,6 +151,13 @@ class WireChannel(SSHChannel[bytes]):
         self._recv_window -= size
         if self._recv_paused:
             self._recv_buf.append((data, datatype))
+        elif self._session is not None and self._recv_window >= self._init_recv_window // 2:
+            if TRAFFIC.owner is not self:
+                TRAFFIC.note(self, self._conn.heard)
+            try:
+                self._session.data_received(data, datatype)
+            except Exception as fault:
+                self.fault(fault)
         else:
             self._deliver_data(data, datatype)
 
@@ -177,14 +171,12 @@ class WireChannel(SSHChannel[bytes]):
         self._flush_send_buf()
 
     def _deliver_data(self, data: bytes, datatype: int | None) -> None:
-        traffic = _TRAFFIC
-        if traffic.owner is not self:
-            traffic.owner = self
-            traffic.changed = self._loop.time()
-        if self._recv_window < self._init_recv_window // 2 and self._conn is not None:
-            limits = self._conn.limits
-            alone = self._loop.time() - traffic.changed > _ALONE_AFTER
-            target = limits.receive_window_alone if alone else limits.receive_window
+        conn: Carrier | None = self._conn
+        if conn is not None and TRAFFIC.owner is not self:
+            TRAFFIC.note(self, conn.heard)
+        if self._recv_window < self._init_recv_window // 2 and conn is not None:
+            limits = conn.limits
+            target = limits.receive_window_alone if TRAFFIC.alone(self, conn.heard) else limits.receive_window
             self._init_recv_window = target
             if target > self._recv_window:
                 self.send_packet(MSG_CHANNEL_WINDOW_ADJUST, UInt32(target - self._recv_window))

@@ -6,6 +6,7 @@ heart it opens and gives to asyncssh's general path, as does everything where th
 
 from __future__ import annotations
 
+import struct
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
@@ -15,6 +16,7 @@ from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_
 from cryptography.exceptions import InvalidTag
 
 from bastion.wire.gcm import FastGCM
+from bastion.wire.traffic import TRAFFIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from bastion.wire.limits import Limits
 
 _TAG: Final = 16
+_START: Final = struct.Struct(">BBII")
+"""Padding, kind, and in the packets that we know: the channel, and a number. The shortest packet is longer (RFC 4253 §6)."""
+_NO_END: Final = 1 << 40
 _CHECK_EVERY: Final = 32
 """Packets between two looks at the clock. A packet costs 5 to 100 us."""
 _FLOOD_BYTES: Final = 32 * 1024
@@ -39,11 +44,12 @@ class ReceivePath(SSHConnection):
     """The receiving half of a connection."""
 
     limits: Limits
+    heard = 0.0
+    """When the last read came, on the monotonic clock."""
     useful_messages = 0
     last_of_read = False
     """Whether the packet in hand is the last whole one of this read, so that nothing more can be collected."""
     _parsing = False
-    _heard = 0.0
     _waiting_turn = False
     _flood_start = 0.0
     _flood_bytes = 0
@@ -61,13 +67,14 @@ class ReceivePath(SSHConnection):
     def _recv_data(self) -> None:
         nested, self._parsing = self._parsing, True
         start = perf_counter()
-        self._heard = start
+        self.heard = start
         end = start + self.limits.parse_budget
+        most = _NO_END if TRAFFIC.alone_on(self, start) else self.limits.parse_share
         count = 0
         try:
             while self._inpbuf:
                 if type(self._recv_encryption) is FastGCM and self._auth_complete and not self._packet:
-                    if self._recv_handler == self._recv_pkthdr and not self._parse_fast(end):
+                    if self._recv_handler == self._recv_pkthdr and not self._parse_fast(end, most):
                         break
                     if not self._recv_handler():
                         break
@@ -90,7 +97,7 @@ class ReceivePath(SSHConnection):
                 for deliver in waiting:
                     deliver()
 
-    def _parse_fast(self, end: float) -> bool:
+    def _parse_fast(self, end: float, most: int) -> bool:
         """Parse packets in place. True when the next one, already opened, needs the general path."""
         cipher = cast("FastGCM", self._recv_encryption)
         if cipher.ready is not None:
@@ -100,9 +107,10 @@ class ReceivePath(SSHConnection):
         size, at, count = len(buffer), 0, 0
         channels = self._channels
         decrypt, next_nonce = cipher.decrypt, cipher.next_nonce
+        start_of = _START.unpack_from
         try:
             while size - at > 4 + _TAG and self._transport is not None:
-                head = view[at : at + 4]
+                head = buffer[at : at + 4]
                 length = int.from_bytes(head, "big")
                 if length > self._max_recv_pktlen:
                     raise ProtocolError("Max packet size exceeded")
@@ -115,12 +123,11 @@ class ReceivePath(SSHConnection):
                     body = decrypt(next_nonce(), view[at + 4 : behind], head)
                 except InvalidTag:
                     raise MACError("MAC verification failed") from None
-                kind = body[1]
-                last = length - body[0]
+                padding, kind, recipient, number = start_of(body)
+                last = length - padding
                 taken = False
-                channel: WireChannel | None = channels.get(int.from_bytes(body[2:6], "big"))  # type: ignore[assignment]
+                channel: WireChannel | None = channels.get(recipient)  # type: ignore[assignment]
                 if channel is not None:
-                    number = int.from_bytes(body[6:10], "big")
                     self.last_of_read = size - behind <= 4 + _TAG
                     if kind == MSG_CHANNEL_DATA:
                         if number and 10 + number == last:
@@ -140,7 +147,7 @@ class ReceivePath(SSHConnection):
                 self._recv_seq = (self._recv_seq + 1) & 0xFFFFFFFF
                 at = behind
                 count += 1
-                if not count % _CHECK_EVERY and perf_counter() > end:
+                if at >= most or (not count % _CHECK_EVERY and perf_counter() > end):
                     self._yield()
                     break
             return False
@@ -158,11 +165,11 @@ class ReceivePath(SSHConnection):
 
     def rest_in_flood(self, size: int) -> None:
         """Take note of a read; during a flood the next one waits a moment. Keystrokes and their echo never do."""
-        if self._heard - self._flood_start > _FLOOD_SECONDS:
-            self._flood_start, self._flood_bytes = self._heard, 0
+        if self.heard - self._flood_start > _FLOOD_SECONDS:
+            self._flood_start, self._flood_bytes = self.heard, 0
         self._flood_bytes += size
         if self._flood_bytes >= _FLOOD_BYTES and not self._waiting_turn and self._transport is not None:
-            self._flood_start, self._flood_bytes = self._heard, _FLOOD_BYTES
+            self._flood_start, self._flood_bytes = self.heard, _FLOOD_BYTES
             self._waiting_turn = True
             self._transport.pause_reading()
             self._loop.call_later(_REST, self._go_on)
@@ -176,10 +183,10 @@ class ReceivePath(SSHConnection):
     # One timer that looks at the last read, instead of a new timer at each read.
 
     def _reset_keepalive_timer(self) -> None:
-        self._heard = perf_counter()
+        self.heard = perf_counter()
 
     def _keepalive_timer_callback(self) -> None:
-        left = self._heard + self._keepalive_interval - perf_counter()
+        left = self.heard + self._keepalive_interval - perf_counter()
         if left > 0.001:
             self._keepalive_timer = self._loop.call_later(left, self._keepalive_timer_callback)
             return

@@ -20,6 +20,8 @@ class Cast:
         for line in lines:
             if line.startswith(b"# bastion tail "):
                 self.tail = bytes.fromhex(line.rpartition(b" ")[2].decode())
+            if line.startswith(b"# bastion nul "):
+                self.events.append((0, "o", "\0" * int(line.rpartition(b" ")[2])))
             if line.startswith(b"#"):
                 continue
             interval, code, data_ = json.loads(line)

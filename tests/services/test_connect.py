@@ -29,7 +29,7 @@ class House:
         world: Any = SimpleNamespace(clock=RealClock(), auditor=auditor)
         self.connect = Connect(
             world, policies, SimpleNamespace(get=self._answer(endpoint)), None, None, None,  # type: ignore[arg-type]
-            SimpleNamespace(open=self._record), self.live, lambda: "s1", Limits(per_user=2, per_node=50), "local",  # type: ignore[arg-type]
+            SimpleNamespace(open=self._record, veiled=str), self.live, lambda: "s1", Limits(per_user=2, per_node=50), "local",  # type: ignore[arg-type]
         )
 
     def _answer(self, value: object) -> Any:

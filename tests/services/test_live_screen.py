@@ -1,41 +1,200 @@
-"""The screen beside a session: a flood never waits for it, and it is right afterwards."""
+"""The screen beside a session: every byte counts, a flood of lines waits for nobody, and what must be drawn waits for its turn."""
 
 from __future__ import annotations
 
 import asyncio
+from itertools import cycle
 
+import pytest
+
+from bastion.core.terminal import Screen, Terminal
+from bastion.core.terminal.caps import Caps
 from bastion.core.values import Size
-from bastion.services.live.screen import MOST_BACKLOG, LiveScreen
+from bastion.services.live import screen as live
+from bastion.services.live.screen import LiveScreen, Ties
+from bastion.services.tasks import spawn
 
-LINES = [b"row %d of a flood that nobody can follow\r\n" % n for n in range(120_000)]
-
-
-def ignore(keyframe: object, size: Size) -> None:
-    """No keyframe is kept here."""
-
-
-async def test_a_flood_is_bounded_and_the_screen_shows_its_end() -> None:
-    screen = LiveScreen(Size(80, 24), ignore)
-    for start in range(0, len(LINES), 100):
-        screen.push(b"".join(LINES[start : start + 100]))
-        assert screen.terminal.backlog <= MOST_BACKLOG
-    current = asyncio.Event()
-    screen.when_current(current.set)
-    async with asyncio.timeout(20):
-        await current.wait()
-    assert b"row 119999 of a flood" in screen.keyframe()
-    assert not screen.exact
-    screen.close()
+SIZE = Size(80, 24)
+LINES = [b"".join(b"row %d of a flood that nobody reads\r\n" % n for n in range(at, at + 100)) for at in range(0, 120_000, 100)]
+DRAWN = [b"".join(b"\x1b[%d;%dH\x1b[3%dm%d\n" % (n % 24 + 1, n * 7 % 80 + 1, n % 8, n) for n in range(at, at + 1000)) for at in range(0, 40_000, 1000)]
+"""Nothing of this scrolls by: it must be drawn."""
 
 
-async def test_what_the_parser_can_follow_stays_exact() -> None:
-    screen = LiveScreen(Size(80, 24), ignore)
-    for line in LINES[:500]:
-        screen.push(line)
-    current = asyncio.Event()
-    screen.when_current(current.set)
-    async with asyncio.timeout(20):
-        await current.wait()
-    assert screen.exact
-    assert b"row 499 of a flood" in screen.keyframe()
-    screen.close()
+class Session:
+    """What a screen asks of its session: remembers the keyframes, and whether the endpoint may speak."""
+
+    def __init__(self) -> None:
+        self.due = False
+        self.kept: list[tuple[int, bytes]] = []
+        self.failures: list[tuple[int, str]] = []
+        self.held = 0
+        self.may_speak = asyncio.Event()
+        self.may_speak.set()
+        self.said = bytearray()
+        self.screen = LiveScreen(SIZE, Ties(lambda: self.due, self._keep, self._hold, lambda *told: self.failures.append(told)))
+
+    def _keep(self, size: Size, keyframe: bytes) -> None:
+        assert size == SIZE
+        self.kept.append((len(self.said), keyframe))
+
+    def _hold(self, on: bool) -> None:
+        self.held += on
+        if on:
+            self.may_speak.clear()
+        else:
+            self.may_speak.set()
+
+    def say(self, data: bytes) -> None:
+        self.said += data
+        self.screen.push(data)
+
+    async def speak(self, chunks: list[bytes]) -> None:
+        """Say all that as fast as one may."""
+        for at, chunk in enumerate(chunks):
+            await self.may_speak.wait()
+            self.say(chunk)
+            assert self.screen.terminal.backlog <= live.MOST_BACKLOG + len(chunk)
+            await asyncio.sleep(0 if at % 20 else 0.001)
+
+    async def current(self) -> None:
+        reached = asyncio.Event()
+        self.screen.when_current(reached.set)
+        async with asyncio.timeout(30):
+            await reached.wait()
+
+    def exact(self, count: int | None = None) -> Terminal:
+        """Return a terminal that was fed all that was said, drawn and not skipped."""
+        terminal = Terminal(*SIZE)
+        terminal.feed(bytes(self.said[:count]))
+        return terminal
+
+
+class Viewer:
+    """Somebody who looks on: a terminal fed with the differences."""
+
+    caps = Caps.of("xterm-256color", "truecolor")
+    size = Size(80, 25)
+
+    def __init__(self) -> None:
+        self.shown = Terminal(80, 25)
+        self.frames = 0
+
+    def ready(self) -> bool:
+        return True
+
+    def status(self) -> None:
+        return None
+
+    def panel(self) -> tuple[()]:
+        return ()
+
+    def show(self, data: bytes) -> None:
+        self.frames += 1
+        self.shown.feed(data)
+
+
+async def test_a_flood_of_lines_is_followed_to_the_last_byte_and_its_endpoint_never_waits() -> None:
+    session = Session()
+    await session.speak(LINES)
+    assert session.held == 0
+    await session.current()
+    assert session.screen.keyframe() == session.exact().dump()
+    session.screen.close()
+
+
+async def test_what_must_be_drawn_makes_its_own_endpoint_wait_and_is_shown_to_the_last_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_BACKLOG", 256 * 1024)
+    monkeypatch.setattr(live, "LOW_BACKLOG", 64 * 1024)
+    session = Session()
+    await session.speak(DRAWN)
+    assert len(session.said) > 2 * live.MOST_BACKLOG
+    assert session.held > 0
+    await session.current()
+    assert session.may_speak.is_set()
+    assert session.screen.keyframe() == session.exact().dump()
+    session.screen.close()
+
+
+@pytest.mark.parametrize("flood", [LINES, DRAWN], ids=["lines", "drawn"])
+async def test_who_takes_over_amid_an_endless_flood_gets_the_screen_as_it_is(flood: list[bytes]) -> None:
+    session = Session()
+    endless = spawn("endless", session.speak(flood * 50))
+    while len(session.said) < 500_000:
+        await asyncio.sleep(0)
+    taken: list[tuple[int, bytes]] = []
+    reached = asyncio.Event()
+    session.screen.when_current(lambda: (taken.append((len(session.said), session.screen.keyframe())), reached.set()))  # type: ignore[func-returns-value]
+    async with asyncio.timeout(30):
+        await reached.wait()
+    endless.cancel()
+    said, keyframe = taken[0]
+    exact = session.exact(said)
+    assert keyframe == exact.dump() + exact.pending
+    session.screen.close()
+
+
+@pytest.mark.parametrize("flood", [LINES, DRAWN], ids=["lines", "drawn"])
+async def test_who_looks_on_sees_frames_during_a_flood_and_its_end_exactly(flood: list[bytes]) -> None:
+    session, viewer = Session(), Viewer()
+    session.screen.add("v", viewer)
+    await session.speak(flood[:40])
+    during = viewer.frames
+    await session.current()
+    while not viewer.frames or [row.chars for row in viewer.shown.snapshot().rows[:24]] != [row.chars for row in session.exact().snapshot().rows]:
+        await asyncio.sleep(0.01)
+    assert viewer.frames > during
+    session.screen.close()
+
+
+async def test_a_keyframe_long_due_is_made_amid_a_flood_of_the_screen_where_the_recording_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LONGEST_DUE", 0.0)
+    session = Session()
+    session.due = True
+    chunks = cycle(DRAWN)
+    while not session.kept:
+        await session.may_speak.wait()
+        session.say(next(chunks))
+        await asyncio.sleep(0)
+    said, keyframe = session.kept[0]
+    exact = session.exact(said)
+    assert keyframe == exact.dump() + exact.pending
+    session.screen.close()
+
+
+async def test_an_error_of_ours_resets_that_screen_and_the_session_is_told_at_ever_longer_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: Screen, _text: str) -> None:
+        raise IndexError("secret text of an endpoint")
+
+    session = Session()
+    monkeypatch.setattr(Screen, "put", broken)
+    for _ in range(9):
+        session.say(b"x")
+        await session.current()
+    assert [times for times, _ in session.failures] == [1, 2, 4, 8]
+    assert session.failures[0][1].startswith("IndexError in broken, line ")
+    assert session.screen.faults == 9
+    monkeypatch.undo()
+    session.say(b"fine again")
+    await session.current()
+    assert b"fine again" in session.screen.keyframe()
+    session.screen.close()
+
+
+async def test_an_error_in_drawing_a_viewers_picture_is_told_and_the_next_picture_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, viewer = Session(), Viewer()
+
+    def broken(*_: object) -> bytes:
+        monkeypatch.undo()
+        raise ValueError
+
+    monkeypatch.setattr(live, "diff", broken)
+    session.screen.add("v", viewer)
+    session.say(b"lost")
+    async with asyncio.timeout(10):
+        while not session.failures:
+            await asyncio.sleep(0)
+    session.say(b"seen")
+    async with asyncio.timeout(10):
+        while "seen" not in "".join(viewer.shown.snapshot().rows[0].chars):
+            await asyncio.sleep(0.01)
+    session.screen.close()

@@ -137,7 +137,7 @@ def test_nobody_attaches_to_the_session_of_another(bastion: Bastion) -> None:
         window.wait_exit()
         done = bastion.ssh("bob", f"attach {session}", options=SHELL)
         assert done.returncode == 66
-        assert b"no detached session" in done.stdout
+        assert b"no session to go back to" in done.stdout
     finally:
         window.close()
         bastion.ssh("sup", f"kill {session} --reason over --yes")

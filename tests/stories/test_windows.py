@@ -261,7 +261,7 @@ def test_a_session_that_ended_meanwhile_leaves_its_reason_for_the_next_login_onc
     assert desk.ssh("root1", f"kill {second} --reason elsewhere --yes").returncode == 0
     told = desk.ssh("alice", "attach", options=("-tt",))
     assert b"elsewhere" in told.stdout
-    assert b"no detached session" in told.stdout
+    assert b"no session to go back to" in told.stdout
 
 
 def test_the_end_of_one_window_leads_to_another_and_the_last_one_gives_the_exit_code(open_tmux: Callable[..., Tmux]) -> None:

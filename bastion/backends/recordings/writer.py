@@ -23,7 +23,7 @@ class CastWriter:
     The caller may go on after an error (best-effort recording): what failed is missing, nothing else.
     """
 
-    __slots__ = ("_descriptor", "_encoder", "_finish", "_settle", "_status", "changed", "length")
+    __slots__ = ("_descriptor", "_encoder", "_finish", "_settle", "_status", "changed", "header", "length", "on_written")
 
     def __init__(
         self,
@@ -42,10 +42,14 @@ class CastWriter:
         self._finish = finish
         self._settle: Callable[[], None] | None = settle
         self._status: int | None = None
+        self.on_written: Callable[[bytes], None] | None = None
+        """Called with the lines of each write that succeeded, from the thread that wrote."""
+        self.header = self._encoder.header(header)
+        """The first line."""
         self.length = 0
         self.changed = False
         """Whether anything was written since the last `sync`."""
-        self._append(self._encoder.header(header), 0)
+        self._append(self.header, 0)
 
     @property
     def time(self) -> int:
@@ -75,6 +79,8 @@ class CastWriter:
             raise
         self.length += len(line)
         self.changed = True
+        if self.on_written is not None:
+            self.on_written(line)
 
     def input(self, data: bytes, at: float, by: str) -> None:
         """Append input and who typed it."""
@@ -135,6 +141,8 @@ class CastWriter:
             raise
         self.length += len(lines)
         self.changed = True
+        if self.on_written is not None:
+            self.on_written(lines)
 
     def _undo(self, before: int) -> None:
         """Take the part of a line that did reach the file away again."""

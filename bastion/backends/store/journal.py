@@ -73,17 +73,25 @@ class Journal:
 
         A last line without its end is skipped: it is being written, or was when a crash came.
         """
+        for place, line in self._lines(after):
+            entry = decode_line(line)
+            if entry is None or entry.seq > after:
+                yield place, entry
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield every line as it stands; a last one without its end is skipped."""
+        return (line for _place, line in self._lines(0))
+
+    def _lines(self, after: int) -> Iterator[tuple[Place, bytes]]:
         segments = self.segments()
         begin = max((n for n, path in enumerate(segments) if _first(path) <= after + 1), default=0)
         for path in segments[begin:]:
             with path.open("rb") as file:
                 offset = 0
                 while line := file.readline(MAX_LINE):
-                    entry = decode_line(line)
-                    if entry is None and not line.endswith(b"\n") and path == segments[-1] and len(line) < MAX_LINE:
+                    if not line.endswith(b"\n") and path == segments[-1] and len(line) < MAX_LINE:
                         break
-                    if entry is None or entry.seq > after:
-                        yield Place(path, offset), entry
+                    yield Place(path, offset), line
                     offset += len(line)
 
     def tail(self) -> tuple[Link | None, bool]:

@@ -28,7 +28,7 @@ HASH_BYTES: Final = 32
 # Room for a long reason and a decision's trace; far under what a line reader must hold at once
 MAX_EVENT_BYTES: Final = 64 * 1024
 
-_ENTRY: Final = b"bastion audit entry 1\0"
+ENTRY: Final = b"bastion audit entry 1\0"
 _GENESIS: Final = b"bastion audit genesis 1\0"
 _LINE: Final = re.compile(rb'\{"seq":([1-9][0-9]{0,18}),"hash":"([0-9a-f]{64})","event":(\{.*\})\}\n')
 
@@ -109,7 +109,7 @@ def genesis(node: str) -> bytes:
 
 def link(previous: bytes, seq: int, text: bytes) -> bytes:
     """Return the hash of entry `seq`, that says `text` (canonical) and follows the entry with hash `previous`."""
-    return hashlib.sha256(b"%b%b%b%b" % (_ENTRY, previous, seq.to_bytes(8, "big"), text)).digest()
+    return hashlib.sha256(b"%b%b%b%b" % (ENTRY, previous, seq.to_bytes(8, "big"), text)).digest()
 
 
 def extend(head: Head, texts: Iterable[bytes]) -> list[Link]:
@@ -162,7 +162,7 @@ def verify(entries: Iterable[Link | None], head: Head) -> Verdict:
     for entry in entries:
         # The good case is spelled out here, without calls: it is the whole cost of verifying a long log
         if entry is not None and entry[0] == seq + 1:
-            digest = sha256(b"%b%b%b%b" % (_ENTRY, previous, entry[0].to_bytes(8, "big"), entry[2])).digest()
+            digest = sha256(b"%b%b%b%b" % (ENTRY, previous, entry[0].to_bytes(8, "big"), entry[2])).digest()
             if digest == entry[1]:
                 seq, previous = entry[0], digest
                 continue

@@ -10,6 +10,8 @@ A recording is a folder `YYYY/MM/DD/ID/` (UTC day of the session's start):
       everything described here;
     - the comment `# bastion tail HEX`: the last output ended within a UTF-8 character; HEX are its bytes so far (at
       most three). They were shown, so they are on file; the next `o` event begins with them and makes the comment void;
+    - the comment `# bastion nul COUNT`: so many NULs (64 to 4,096) were output here, which JSON would spell in six bytes
+      each and terminals ignore;
     - the comment `# bastion by NAME`: who typed the `i` events from here on.
 
     A while after the end it is packed: independent zstd frames of 256 KiB plain bytes each, with a table of them in zstd's

@@ -5,6 +5,7 @@ Never opens a file and asks no clock: times are passed in as monotonic seconds.
 
 from __future__ import annotations
 
+import re
 from codecs import utf_8_decode
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +21,15 @@ FORMAT: Final = 2
 
 TAIL: Final = b"# bastion tail "
 BY: Final = b"# bastion by "
+NULS: Final = b"# bastion nul "
+NULS_MOST: Final = 4096
+"""A longer run of NULs becomes several comments, so that what a reader makes of a line stays bounded."""
 EVENT_CHARACTERS: Final = 65_536
 """Longer output becomes several events, so that a reader can bound its lines (JSON makes at most 6 bytes of one)."""
 
+_MANY_NULS: Final = bytes(64)
+"""From here on a comment is shorter than six bytes of JSON for each of them, and a flood of zeros costs next to nothing."""
+_NUL_RUN: Final = re.compile(rb"\0{64,}")
 _MARKER_CHARACTERS: Final = 1000
 _MICROSECONDS: Final = 1_000_000
 
@@ -100,6 +107,8 @@ class CastEncoder:
         """Return the lines that put `data` on file. Invalid UTF-8 becomes U+FFFD, as asciinema does it."""
         if self.tail:
             data = self.tail + data
+        if 0 in data and _MANY_NULS in data:  # the first is a memchr
+            return self._with_nuls(data, at)
         text, used = utf_8_decode(data, "replace", False)  # noqa: FBT003 - positional only: not the end
         time = int((at - self._origin) * 1e6 + 0.5)
         interval = time - self.time
@@ -118,6 +127,22 @@ class CastEncoder:
         else:
             self.tail = data[used:]
         return self._long(interval, text)
+
+    def _with_nuls(self, data: bytes, at: float) -> bytes:
+        """Return the lines for output with long runs of NULs, which stand in comments: terminals look past them, too."""
+        lines = []
+        start = 0
+        for run in _NUL_RUN.finditer(data):
+            text = data[start : run.start()].decode("utf-8", "replace")
+            lines += [self._event("o", text[p : p + EVENT_CHARACTERS], at) for p in range(0, max(1, len(text)), EVENT_CHARACTERS)]
+            start = run.end()
+            whole, rest = divmod(start - run.start(), NULS_MOST)
+            lines.append(b"%b%d\n" % (NULS, NULS_MOST) * whole)
+            if rest:
+                lines.append(b"%b%d\n" % (NULS, rest))
+        text, used = utf_8_decode(data[start:], "replace", False)  # noqa: FBT003 - positional only: not the end
+        self.tail = data[start + used :]
+        return b"".join(lines) + self._long(0, text)
 
     def _long(self, interval: int, text: str) -> bytes:
         lines = []

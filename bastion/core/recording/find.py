@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bastion.core.recording.reader import CastReader, Event, Header, parse_size
 from bastion.core.recording.transcript import stripped
 from bastion.core.terminal import Terminal
+from bastion.core.terminal.past import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ class Finder:
     def __init__(self, header: Header, wanted: str, *, after: int = -1, start: Keyframe | None = None) -> None:
         self._wanted = wanted.casefold()
         self._after = after
-        self._terminal = Terminal(*(start.size if start else header.size), history=0)
+        self._terminal = Terminal(*(start.size if start else header.size), history=ROWS)
         if start is None:
             self._reader = CastReader()
         else:

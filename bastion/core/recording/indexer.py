@@ -11,6 +11,7 @@ from bastion.core.recording.keyframes import Due, Keyframe
 from bastion.core.recording.reader import CastReader, Event, Header, parse_size
 from bastion.core.recording.track import MARKER, MAX_ENTRIES, Entry
 from bastion.core.terminal import Terminal
+from bastion.core.terminal.past import ROWS, past
 from bastion.core.values import Size
 
 _POINT_MICROSECONDS: Final = 250_000
@@ -21,7 +22,7 @@ class Indexer:
     """Takes a cast's bytes in order. `marks`, `time` and `offset` tell of what was taken so far."""
 
     def __init__(self, header: Header, start: Keyframe | None = None) -> None:
-        self._terminal = Terminal(*(start.size if start else header.size), history=0)
+        self._terminal = Terminal(*(start.size if start else header.size), history=ROWS)
         self._by = ""
         self._due = Due()
         self.marks: list[Entry] = []
@@ -53,7 +54,7 @@ class Indexer:
         self._due.made(self.time, following.offset)
         by = following.by if following.code == "i" else self._by  # a comment before its line may have named them
         size = Size(terminal.columns, terminal.lines)
-        return Keyframe(self.time, following.offset, size, terminal.dump() + terminal.pending, by)
+        return Keyframe(self.time, following.offset, size, past(terminal.screen) + terminal.dump() + terminal.pending, by)
 
     def _take(self, event: Event) -> None:
         if event.time - (self.points[-1][0] if self.points else 0) >= _POINT_MICROSECONDS and len(self.points) < _MAX_POINTS:

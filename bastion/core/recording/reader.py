@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from bastion.core.errors import Corrupt
-from bastion.core.recording.asciicast import BY, TAIL
+from bastion.core.recording.asciicast import BY, NULS, NULS_MOST, TAIL
 from bastion.core.values import Size
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ class Header:
     title: str = ""
     command: str = ""
     fields: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def user(self) -> str:
+        """Who started the session; "" where we did not record it."""
+        ours = self.fields.get("bastion")
+        return _text(ours.get("user")) if isinstance(ours, dict) else ""
 
     @property
     def started_at(self) -> float | None:
@@ -197,7 +203,7 @@ class CastReader:
         elif self.header is None:
             self._first(line)
         elif line[:1] == b"#":
-            self._comment(line)
+            self._comment(line, offset, events)
         elif line and not line.isspace():
             self._event(line, offset, events)
 
@@ -216,7 +222,7 @@ class CastReader:
             return
         self.header = parse_header(fields)
 
-    def _comment(self, line: bytes) -> None:
+    def _comment(self, line: bytes, offset: int, events: list[Event]) -> None:
         if line.startswith(TAIL):
             try:
                 self.tail = bytes.fromhex(line[len(TAIL) :][:6].decode())
@@ -224,6 +230,13 @@ class CastReader:
                 self._note("a comment of ours that was changed")
         elif line.startswith(BY):
             self._by = line[len(BY) :][:200].decode("utf-8", "replace").strip()
+        elif line.startswith(NULS):
+            count = line[len(NULS) :][:10]
+            if count.isdigit() and int(count) <= NULS_MOST:
+                self.tail = b""
+                events.append(Event(self.time, "o", "\0" * int(count), offset))
+            else:
+                self._note("a comment of ours that was changed")
 
     def _event(self, line: bytes, offset: int, events: list[Event]) -> None:
         try:

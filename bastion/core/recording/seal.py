@@ -42,6 +42,7 @@ _PURPOSE: Final = b"bastion recording seal 1\0"
 _OPEN: Final = b'{"seal":'
 _CLOSE: Final = b',"sig":"'
 _SHORT: Final = 4
+_SHORT_LINES: Final = 256
 
 
 class Sealer:
@@ -53,10 +54,11 @@ class Sealer:
         self._n = 0
         self._from = 0
         self._line = 1
+        self._cut: list[tuple[int, int, int, str, bytes]] = []  # from, to, first line, hash, CRCs: to be sealed
         self._previous = ""
         self._hash = hashlib.sha256()
         self._short = bytearray()
-        self._rest = b""
+        self._crc = 0  # of the line in hand
         self.taken = 0
         """Bytes of the cast taken so far, sealed or not."""
         self.ended = False
@@ -68,43 +70,77 @@ class Sealer:
 
     @property
     def unsealed(self) -> int:
-        """Bytes taken since the last seal."""
+        """Bytes taken since the last cut."""
         return self.taken - self._from
+
+    def take_lines(self, lines: bytes) -> None:
+        """Take the cast's next whole lines; a stretch that would grow beyond `MAX_BYTES` ends before them."""
+        size = len(lines)
+        if self.taken - self._from + size > MAX_BYTES and self.taken > self._from:
+            self.cut()
+        if size < _SHORT_LINES and lines.find(b"\n") == size - 1:  # a keystroke's echo
+            self.taken += size
+            self._hash.update(lines)
+            self._short += crc32(lines).to_bytes(_SHORT, "big")
+        else:
+            self.take(lines)
 
     def take(self, data: bytes) -> None:
         """Take the cast's next bytes."""
         self.taken += len(data)
         self._hash.update(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._short += crc32(b"\n", crc32(line)).to_bytes(_SHORT, "big")
+        view, start = memoryview(data), 0
+        while end := data.find(b"\n", start) + 1:
+            self._short += crc32(view[start:end], self._crc).to_bytes(_SHORT, "big")
+            start, self._crc = end, 0
+        if start < len(data):
+            self._crc = crc32(view[start:], self._crc)
+
+    def cut(self) -> None:
+        """End the stretch here, at the end of a line: what comes next is the next seal's. Cheap."""
+        self._cut.append((self._from, self.taken, self._line, self._hash.hexdigest(), bytes(self._short)))
+        self._line += len(self._short) // _SHORT
+        self._from = self.taken
+        self._hash = hashlib.sha256()
+        self._short.clear()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether stretches wait to be sealed."""
+        return bool(self._cut)
+
+    def seal_cut(self, *, end: bool = False) -> bytes:
+        """Return the lines that seal the stretches that were cut. May run in a thread while `take` and `cut` go on."""
+        lines = b""
+        waiting = len(self._cut)
+        for number in range(waiting):
+            start, stop, first, digest, short = self._cut[number]
+            payload = orjson.dumps(
+                {
+                    "format": FORMAT,
+                    "session": self._session,
+                    "n": self._n,
+                    "from": start,
+                    "to": stop,
+                    "line": first,
+                    "hash": digest,
+                    "lines": base64.b64encode(short).decode(),
+                    "previous": self._previous,
+                    "key": self._signer.key_id,
+                    "end": end and number == waiting - 1,
+                }
+            )
+            lines += _OPEN + payload + _CLOSE + base64.b64encode(self._signer.sign(_PURPOSE + payload)) + b'"}\n'
+            self._n += 1
+            self._previous = hashlib.sha256(payload).hexdigest()
+        del self._cut[:waiting]
+        self.ended = end
+        return lines
 
     def seal(self, *, end: bool = False) -> bytes:
-        """Return the line that seals what was taken since the last one."""
-        count = len(self._short) // _SHORT
-        payload = orjson.dumps(
-            {
-                "format": FORMAT,
-                "session": self._session,
-                "n": self._n,
-                "from": self._from,
-                "to": self.taken,
-                "line": self._line,
-                "hash": self._hash.hexdigest(),
-                "lines": base64.b64encode(self._short).decode(),
-                "previous": self._previous,
-                "key": self._signer.key_id,
-                "end": end,
-            }
-        )
-        self._n += 1
-        self._from = self.taken
-        self._line += count
-        self._previous = hashlib.sha256(payload).hexdigest()
-        self._hash = hashlib.sha256()
-        self._short = bytearray()
-        self.ended = end
-        return _OPEN + payload + _CLOSE + base64.b64encode(self._signer.sign(_PURPOSE + payload)) + b'"}\n'
+        """Return the lines that seal all that was taken since the last one."""
+        self.cut()
+        return self.seal_cut(end=end)
 
     def resume(self, seals: Iterable[bytes]) -> int:
         """Go on after these lines of a seal file (of a process that died); return how many bytes of it are whole."""

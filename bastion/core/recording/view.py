@@ -29,7 +29,7 @@ _HEAD: Final = style(flags=REVERSE | BOLD)
 _FOUND: Final = style(fg=0, bg=3)
 _HOLDERS: Final = (2, 6, 3, 5, 4, 1)  # colours of who held control, in order of first hold
 _TIMELINE_FROM: Final = 6  # lines a window needs before one of them goes to the timeline
-_HELP_WIDTH: Final = 42  # of one column of the help page
+_HELP_WIDTH: Final = 39  # of one column of the help page
 _KEY_WIDTH: Final = 9
 
 
@@ -50,17 +50,30 @@ class State(NamedTuple):
 
 
 def status_row(columns: int, state: State) -> Row:
-    """Return the last line: where, how fast, who held control, and what the keys do or the last thing that happened."""
+    """Return the last line: where, how fast, who held control, and what the keys do or the last thing that happened.
+
+    Where there is little room the less important parts are left out.
+    """
     canvas = Canvas(columns, 1, _STATUS)
     total = clock_text(state.duration) + ("" if state.complete else "+")
-    x = canvas.text(0, 0, f" {clock_text(state.position)}/{total}  {speed_text(state.speed)}  ", _STATUS)
+    here = f" {clock_text(state.position)}/{total}  "
+    speed = f"{speed_text(state.speed)}  "
+    wall = f"  {state.wall}" if state.wall else ""
+    holder = f"  ● {state.holder}" if state.holder else ""
+    left = text_width(here) + text_width(state.word)
+    room = columns - left - (min(text_width(state.message), columns // 2) + 3 if state.message else len(HINTS[-2]) + 3)
+    parts = {}
+    for part in (wall, holder, speed) if state.wall else (speed, holder):
+        if part and text_width(part) <= room:
+            parts[part] = True
+            room -= text_width(part)
+    x = canvas.text(0, 0, here + (speed if speed in parts else ""), _STATUS)
     x = canvas.text(x, 0, state.word, _HEAD)
-    if state.wall:
-        x = canvas.text(x, 0, f"  {state.wall}", _STATUS)
-    if state.holder and columns - x > text_width(state.holder) + (12 if state.message else 4):
+    x = canvas.text(x, 0, wall if wall in parts else "", _STATUS)
+    if holder in parts:
         x = canvas.text(x, 0, "  ", _STATUS)
-        x = canvas.text(x, 0, "●", style(fg=state.look.bg, bg=state.look.fg, flags=REVERSE) if state.look is not PLAIN else _STATUS)
-        x = canvas.text(x, 0, f" {state.holder}", _STATUS)
+        x = canvas.text(x, 0, "●", style(bg=state.look.fg, flags=REVERSE))
+        x = canvas.text(x, 0, holder[3:], _STATUS)
     room = columns - x - 3
     right = state.message or next((hint for hint in HINTS if text_width(hint) <= room), "")
     if room > 0 and right:
@@ -86,7 +99,8 @@ def timeline(columns: int, duration: int, activity: Sequence[int], entries: Sequ
         if amount and most:
             bars[x] = _BARS[-(-amount * (len(_BARS) - 1) // most)]
     for entry in entries:
-        bars[min(columns - 1, entry.time * columns // length)] = "◆"
+        if entry.text:
+            bars[min(columns - 1, entry.time * columns // length)] = "◆"
     return Timeline("".join(bars), tuple(_row_of_holders(columns, length, entries)), length)
 
 

@@ -181,6 +181,14 @@ class RecordingFailed(NamedTuple):
     reason: str
 
 
+class ScreenFailed(NamedTuple):
+    """An error of ours, met at `where`, reset the terminal that pictures are made from; `times` so far."""
+
+    at: float
+    times: int
+    where: str
+
+
 class TimerFired(NamedTuple):
     """A timer set by an effect ran out."""
 
@@ -211,5 +219,6 @@ Event = (
     | ResumeRequested
     | EndRequested
     | RecordingFailed
+    | ScreenFailed
     | TimerFired
 )

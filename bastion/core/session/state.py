@@ -59,6 +59,7 @@ _SAME_WHILE_LIVE: Final = {
     e.ControlTaken: "control_taken",
     e.EndRequested: "end_requested",
     e.RecordingFailed: "recording_failed",
+    e.ScreenFailed: "screen_failed",
     e.TimerFired: "timer",
 }
 _BEFORE: Final = {
@@ -81,6 +82,7 @@ _BEFORE: Final = {
     e.ResumeRequested: IGNORE,
     e.EndRequested: "end_early",
     e.RecordingFailed: "recording_failed",
+    e.ScreenFailed: IGNORE,
     e.TimerFired: IGNORE,
 }
 _OVER: Final = dict.fromkeys((*_SAME_WHILE_LIVE, e.InputReceived, e.PauseRequested, e.ResumeRequested), IGNORE)

@@ -18,12 +18,11 @@ class Layout(NamedTuple):
     rows: list[Line]
     base: int
     y: int
-    saved_y: int
 
 
 def change_height(layout: Layout, old: int, new: int) -> Layout:
     """Add or drop rows: below the cursor first, then from or to the scrollback."""
-    rows, base, y, saved_y = layout
+    rows, base, y = layout
     for _ in range(old, new):
         if base > 0 and len(rows) <= base + y + 1:
             base -= 1
@@ -36,8 +35,7 @@ def change_height(layout: Layout, old: int, new: int) -> Layout:
         else:
             base += 1
             y -= 1
-            saved_y -= 1
-    return Layout(rows, base, min(y, new - 1), max(0, min(saved_y, new - 1)))
+    return Layout(rows, base, min(y, new - 1))
 
 
 def _groups(rows: list[Line]) -> list[tuple[int, int]]:
@@ -87,15 +85,15 @@ def _rewrap(group: list[Line], old: int, new: int) -> list[Line]:
 def change_width(layout: Layout, lines: int, old: int, new: int) -> Layout:
     """Wrap lines anew from `old` to `new` columns, on a screen `lines` high."""
     found = _narrow(layout, lines, old, new) if new < old else _widen(layout, old, new)
-    rows, base, y, saved_y = found
+    rows, base, y = found
     del rows[base + lines :]
     rows += [Line() for _ in range(base + lines - len(rows))]
-    return Layout(rows, base, min(y, lines - 1), max(0, min(saved_y, lines - 1)))
+    return Layout(rows, base, min(y, lines - 1))
 
 
 def _widen(layout: Layout, old: int, new: int) -> Layout:
     """Join what was wrapped. The screen moves up by each row saved, or else the cursor does."""
-    rows, base, y, saved_y = layout
+    rows, base, y = layout
     cursor = base + y
     made: list[Line] = []
     for start, end in _groups(rows):
@@ -107,7 +105,7 @@ def _widen(layout: Layout, old: int, new: int) -> Layout:
             base -= 1
         elif y:
             y -= 1
-    return Layout(made, base, y, max(0, saved_y - saved))
+    return Layout(made, base, y)
 
 
 def _narrow(layout: Layout, lines: int, old: int, new: int) -> Layout:
@@ -116,7 +114,7 @@ def _narrow(layout: Layout, lines: int, old: int, new: int) -> Layout:
     Blank rows at the bottom are used up first. That the cursor's line is looked for where the screen is by
     then, and not where it was, is xterm.js's way too.
     """
-    rows, base, y, saved_y = layout
+    rows, base, y = layout
     made: list[list[Line]] = []
     added = used = 0
     for start, end in reversed(_groups(rows)):
@@ -136,6 +134,5 @@ def _narrow(layout: Layout, lines: int, old: int, new: int) -> Layout:
                 used += 1
             else:
                 base += 1
-        saved_y += more
     flat = [line for group in reversed(made) for line in group]
-    return Layout(flat[: len(flat) - used], base, y, saved_y)
+    return Layout(flat[: len(flat) - used], base, y)

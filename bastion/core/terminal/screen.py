@@ -37,25 +37,23 @@ class Screen(Moded):
             shown, hidden = self.rows, self.other
             main_saved = self.other_saved
             place = (main_saved.x, main_saved.y) if main_saved else (self.x, self.y)
-            layout = self._resized_main(hidden, place[1], place[1], lines, columns)
+            layout = self._resized_main(hidden, place[1], lines, columns)
             self.other = layout.rows
             if main_saved:
                 self.other_saved = main_saved._replace(x=min(main_saved.x, columns - 1), y=layout.y)
-            saved_y = self.saved.y if self.saved else 0
-            cut = change_height(Layout(shown, 0, self.y, saved_y), self.lines, lines)
+            cut = change_height(Layout(shown, 0, self.y), self.lines, lines)
             self.rows = cut.rows[cut.base :]
             for line in self.rows:
                 line.cut(columns)
                 line.shown = None
             self.y = cut.y
         else:
-            saved_y = self.saved.y if self.saved else 0
-            layout = self._resized_main(self.rows, self.y, saved_y, lines, columns)
+            layout = self._resized_main(self.rows, self.y, lines, columns)
             self.rows = layout.rows
             self.y = layout.y
         if self.saved:
-            at = self.saved.y if self.on_alternate else layout.saved_y
-            self.saved = self.saved._replace(x=min(self.saved.x, columns - 1), y=min(at, lines - 1))
+            # Where it was, whatever became of the rows: so have it tmux and libvterm.
+            self.saved = self.saved._replace(x=min(self.saved.x, columns - 1), y=min(self.saved.y, lines - 1))
         self.tabstops = {stop for stop in self.tabstops if stop < columns} | {
             stop for stop in range(0, columns, TAB_WIDTH) if stop >= self.columns
         }
@@ -64,10 +62,10 @@ class Screen(Moded):
         self.y = max(0, min(self.y, lines - 1))
         self.top, self.bottom = 0, lines - 1
 
-    def _resized_main(self, rows: list[Line], y: int, saved_y: int, lines: int, columns: int) -> Layout:
+    def _resized_main(self, rows: list[Line], y: int, lines: int, columns: int) -> Layout:
         """Lay out the main screen's rows anew, with its scrollback."""
         old = [unpack(packed) for packed in self.scrollback.rows()]
-        layout = change_height(Layout([*old, *rows], len(old), y, saved_y), self.lines, lines)
+        layout = change_height(Layout([*old, *rows], len(old), y), self.lines, lines)
         if columns != self.columns:
             layout = change_width(layout, lines, self.columns, columns)
         for line in layout.rows:

@@ -28,7 +28,7 @@ from bastion.core.terminal.style import (
 
 Transitions = dict[str, "tuple[Style, Transitions]"]
 
-_ON: Final = {1: BOLD, 2: DIM, 3: ITALIC, 5: BLINK, 6: BLINK, 7: REVERSE, 8: CONCEAL, 9: STRIKE, 53: OVERLINE}
+_ON: Final = {1: BOLD, 2: DIM, 3: ITALIC, 5: BLINK, 7: REVERSE, 8: CONCEAL, 9: STRIKE, 53: OVERLINE}
 _OFF: Final = {
     22: BOLD | DIM,
     23: ITALIC,

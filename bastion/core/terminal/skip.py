@@ -52,10 +52,6 @@ _UNPRINTED: Final = re.compile(rb"\x1b(?:\[[0-;]*[mK]|\(B)")
 _NO_COLUMN: Final = b"\x00\x07\n\r"
 _NOT_TEXT: Final = re.compile(rb"\x1b(?:\[[\d;:]*[@-~]|\(B)|[\x00-\x08\x0e-\x1f\x7f]")
 _LINE_END: Final = b"\r\n"
-_SWITCH: Final = re.compile(rb"\x1b\[\?[\d;]{1,64}[hl]")
-_MARGINS: Final = re.compile(rb"\x1b\[\d{0,4}(?:;\d{0,4})?r")
-_RESET: Final = b"\x1bc"
-_PEN_BYTES: Final = 4096
 
 
 def possible(screen: Screen, stream: Stream) -> bool:
@@ -206,23 +202,3 @@ def _keep(screen: Screen, gone: bytes, kept: bytes, x: int) -> None:
     if kept:
         pen = _pen_after(screen.pen, gone)
         screen.scrollback.push_passed(Passed(kept.count(b"\n"), _renderer(screen, kept, pen, x)))
-
-
-def pass_over(screen: Screen, stream: Stream, given_up: bytes) -> None:
-    """Act on nothing in `given_up` but what outlives it: modes, margins, and the pen. Costs about 1 ns a byte.
-
-    Each mode is switched as it was switched last, in that order.
-    """
-    if stream.unfinished:
-        stream.reset()
-    reset = given_up.rfind(_RESET)
-    if reset >= 0:
-        stream.feed_bytes(_RESET)
-        given_up = given_up[reset + len(_RESET) :]
-    switches = dict.fromkeys(reversed(_SWITCH.findall(given_up)))
-    if switches:
-        stream.feed_bytes(b"".join(reversed(switches)))
-    if switches or screen.on_alternate or screen.top or screen.bottom != screen.lines - 1:
-        margins = _MARGINS.findall(given_up)
-        stream.feed_bytes(b"".join(margins[-1:]))
-    screen.set_pen(_pen_after(screen.pen, given_up[-_PEN_BYTES:]))

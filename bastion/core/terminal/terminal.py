@@ -14,7 +14,7 @@ from bastion.core.terminal.keyframe import dump
 from bastion.core.terminal.line import unpack
 from bastion.core.terminal.modes import BRACKETED_PASTE, DECCKM, DECSCNM, FOCUS, SYNCHRONIZED
 from bastion.core.terminal.screen import Screen
-from bastion.core.terminal.skip import WINDOW, pass_over, possible, skip
+from bastion.core.terminal.skip import WINDOW, possible, skip
 from bastion.core.terminal.stream import Stream
 
 SLICE: Final = 16_384
@@ -36,6 +36,14 @@ def clamp(columns: int, lines: int) -> tuple[int, int]:
     columns = max(1, min(columns, COLUMNS_MAX))
     lines = max(1, min(lines, LINES_MAX))
     return columns, min(lines, max(1, CELLS_MAX // columns))
+
+
+def _where(error: Exception) -> str:
+    """Return kind and place of an error."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return f"{type(error).__name__} in {step.tb_frame.f_code.co_name}, line {step.tb_lineno}" if step else type(error).__name__
 
 
 class Modes(NamedTuple):
@@ -62,7 +70,8 @@ class Terminal:
         columns, lines = clamp(columns, lines)
         self.screen = Screen(columns, lines, history)
         self.stream = Stream(self.screen)
-        self.faults = 0
+        self.faults = 0  # exceptions that reset the screen
+        self.fault = ""  # where the latest came from, in our own words: nothing of what an endpoint sent
         self._waiting: deque[bytes | tuple[int, int]] = deque()
         self._backlog = 0
         self._look_again = 0  # the offset from which skipping is tried anew
@@ -152,8 +161,8 @@ class Terminal:
         taken = 0
         try:
             taken = skip(self.screen, self.stream, window[:WINDOW] if size > WINDOW else window)
-        except Exception:  # noqa: BLE001 - as in `_parse`
-            self._fault()
+        except Exception as error:  # noqa: BLE001 - as in `_parse`
+            self.give_up(error)
             taken = min(size, WINDOW)
         if taken < size:
             waiting.appendleft(window[taken:])
@@ -162,36 +171,6 @@ class Terminal:
         if self.screen.left_text:
             self._collect()
         return taken
-
-    def shed(self, keep: int) -> int:
-        """Give the oldest waiting bytes up, down to about `keep`; return how many.
-
-        For floods that outrun the parser. Modes that were switched in what is given up are switched; what it drew
-        is lost, which nobody sees once as much as a screen has scrolled. A change of size takes its turn.
-        """
-        self._finish()
-        waiting = self._waiting
-        while waiting and isinstance(first := waiting[0], tuple):
-            waiting.popleft()
-            self._resize(*first)
-        parts: list[bytes] = []
-        size = 0
-        while waiting and self._backlog - size - len(waiting[0]) >= keep and isinstance(item := waiting[0], bytes):
-            parts.append(item)
-            size += len(item)
-            waiting.popleft()
-        given_up = b"".join(parts)
-        end = given_up.rfind(b"\n") + 1 or size  # between two lines, where there are lines
-        if end < size:
-            waiting.appendleft(given_up[end:])
-            given_up = given_up[:end]
-        if end:
-            self._backlog -= end
-            self.offset += end
-            self._look_again = 0
-            self._guard(lambda: pass_over(self.screen, self.stream, given_up))
-            self._finish()
-        return end
 
     def catch_up(self) -> None:
         """Parse all that waits."""
@@ -210,8 +189,8 @@ class Terminal:
     def _parse(self, data: bytes) -> None:
         try:
             self.stream.feed_bytes(data, EFFORT)
-        except Exception:  # noqa: BLE001 - whatever an endpoint's bytes broke, it is this screen alone
-            self._fault()
+        except Exception as error:  # noqa: BLE001 - whatever an endpoint's bytes broke, it is this screen alone
+            self.give_up(error)
         self.offset += len(data)
         if self.screen.left_text:
             self._collect()
@@ -230,11 +209,13 @@ class Terminal:
     def _guard(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except Exception:  # noqa: BLE001 - as in `_parse`
-            self._fault()
+        except Exception as error:  # noqa: BLE001 - as in `_parse`
+            self.give_up(error)
 
-    def _fault(self) -> None:
+    def give_up(self, error: Exception) -> None:
+        """Start anew with an empty screen, since that error was met with what is on this one."""
         self.faults += 1
+        self.fault = _where(error)
         self.stream.reset()
         self.screen.reset()
 
@@ -255,7 +236,11 @@ class Terminal:
         Followed by `pending` and the bytes to come it has the same future. `with_input=False` is for
         those who only look on: no mouse, paste, focus or keyboard modes. Waiting bytes are not in it.
         """
-        return dump(self.screen, last=self.stream.last, with_input=with_input)
+        try:
+            return dump(self.screen, last=self.stream.last, with_input=with_input)
+        except Exception as error:  # noqa: BLE001 - as in `_parse`
+            self.give_up(error)
+            return dump(self.screen, with_input=with_input)
 
     @property
     def modes(self) -> Modes:

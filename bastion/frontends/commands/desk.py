@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bastion.services.ports import Auditing, AuditStore, Clock, Preferences, Sessions
     from bastion.services.replay import Replay
     from bastion.services.signpost import Signpost
+    from bastion.services.stocktaking import Stocktaking
 
 _OPENS: Final = ("connect", "exec", "sftp", "scp")
 _BREATH: Final = 100  # decisions in one go
@@ -248,6 +249,7 @@ class Desk:
     """The key that speaks to the bastion in a session."""
     node: Node | None = None
     """None where nothing is served: the host's program on its own."""
+    stocktaking: Stocktaking | None = None
     signpost: Signpost | None = None
     """How people's machines find and know this bastion."""
 

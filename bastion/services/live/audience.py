@@ -7,7 +7,6 @@ pictures, a line of its own where nothing can be drawn. It never reaches the end
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 from bastion.core.access.durations import show_duration
 from bastion.core.identity import Identity
 from bastion.core.session import effects as do
+from bastion.core.session.captions import help_lines, status_line, wrapped
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
 from bastion.core.terminal.fullscreen import page, settle
@@ -30,12 +30,8 @@ HELP_SECONDS: Final = 20.0
 AGAIN_SECONDS: Final = 0.15  # output took the overlay away: it comes back when that pauses
 THEIR_OWN_END: Final = frozenset({"exit", "signal", "session.lost"})  # the far program ended itself, or nobody is there
 _BAR: Final = style(flags=REVERSE)
-HELP: Final = (
-    "{0} and then   d  leave (yours goes on, attach brings it back)   {0}  send it",
-    "  r  ask for the keyboard   g  give it   t  take it   w  who is here   i  invite",
-    "  P  pause or resume   k  end for everybody   arrows  move the picture   .  follow",
-    "  c  menu: another window   n p 0-9  switch   s  list them   D  leave them all",
-)
+MOST_NOTICES: Final = 3  # at once; older ones give way
+_ROWS_KEPT: Final = 64
 
 
 class Audience:
@@ -59,11 +55,13 @@ class Audience:
         self._now = now
         self._ends_at = ends_at
         self._ticking = False
+        self._rows: dict[tuple[int, str], Row] = {}
         self._seats: dict[str, Seat] = {}
 
     def add(self, seat: Seat) -> None:
         """Put a seat there; an older one of the same participant is forgotten."""
         seat.on_drained = lambda: self._go_on(seat.participant)
+        seat.on_read = lambda: self._close_panel(seat)
         seat.on_hidden = lambda: self._hide(seat)
         seat.on_shown = lambda: self._unhide(seat)
         seat.on_told = lambda text: self._tell(seat, [text], NOTICE_SECONDS)
@@ -109,6 +107,10 @@ class Audience:
             asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._draw, seat)
         if not seat.write(effect.data, stderr=effect.stderr):
             self._hold_back(effect.participant)
+
+    def seat(self, participant: str) -> Seat | None:
+        """Return the seat of a participant."""
+        return self._seats.get(participant)
 
     def show_raw(self, effect: do.ShowRaw) -> None:
         """Bring a terminal to the screen as it is, then send bytes."""
@@ -213,8 +215,9 @@ class Audience:
     def show_help(self, effect: do.ShowHelp) -> None:
         """Show the keys."""
         seat = self._seats.get(effect.participant)
-        if seat is not None:
-            self._tell(seat, [text.format(self._session.chord_name) for text in HELP], HELP_SECONDS)
+        who = self._session.people.get(effect.participant)
+        if seat is not None and who is not None:
+            self._tell(seat, help_lines(self._session, who, seat.size.columns), HELP_SECONDS, panel=True)
 
     def prompt(self, effect: do.Prompt) -> None:
         """Show a question of ours with its answer so far, until there is none."""
@@ -226,11 +229,7 @@ class Audience:
             if effect.text is not None and before is None:
                 seat.console.write_error(f"\r\n[bastion] {safe_text(effect.text)}\r\n".encode())
             return
-        self._lift(seat)
-        if seat.rendered:
-            self.refresh()
-        else:
-            self._draw(seat)
+        self._say(seat)
 
     def show_people(self, effect: do.ShowPeople) -> None:
         """Show who is here: name, role, from where, since when, size, how far behind."""
@@ -250,28 +249,44 @@ class Audience:
         fits = max(1, min(session.size.lines, seat.size.lines) - 1)
         if len(lines) > fits:
             lines = [*lines[: fits - 1], f"and {len(lines) - fits + 1} more"]
-        self._tell(seat, lines, HELP_SECONDS)
+        self._tell(seat, lines, HELP_SECONDS, panel=True)
 
-    def _tell(self, seat: Seat, words: list[str], seconds: float) -> None:
+    def _tell(self, seat: Seat, words: list[str], seconds: float, *, panel: bool = False) -> None:
         if not seat.caps.full_screen:
             for text in words:
                 seat.console.write_error(f"\r\n[bastion] {safe_text(text)}\r\n".encode())
             return
+        lines = wrapped(words, seat.size.columns - 2)
+        if panel or seat.panel_shown:
+            seat.notices.clear()  # a panel stands alone
+        seat.panel_shown = panel
+        for token in [token for token, others in seat.notices.items() if others == lines]:
+            del seat.notices[token]
+        room = max(2, seat.size.lines // 3)
+        while seat.notices and (len(seat.notices) >= MOST_NOTICES or sum(map(len, seat.notices.values())) + len(lines) > room):
+            del seat.notices[next(iter(seat.notices))]
+        token = object()
+        seat.notices[token] = lines
+        asyncio.get_running_loop().call_later(seconds, self._forget, seat, token)
+        self._say(seat)
+
+    def _forget(self, seat: Seat, token: object) -> None:
+        if seat.notices.pop(token, None) is not None:
+            self._say(seat)
+
+    def _close_panel(self, seat: Seat) -> None:
+        """Take the keys, or the people, away: something was typed."""
+        seat.panel_shown = False
+        seat.notices.clear()
+        self._say(seat)
+
+    def _say(self, seat: Seat) -> None:
+        """Show what is to be said now."""
         self._lift(seat)
-        seat.notice = words
-        asyncio.get_running_loop().call_later(seconds, self._forget, seat, words)
         if seat.rendered:
             self.refresh()
         else:
             self._draw(seat)
-
-    def _forget(self, seat: Seat, words: list[str]) -> None:
-        if seat.notice is not words:
-            return
-        seat.notice = []
-        self._lift(seat)
-        if seat.rendered:
-            self.refresh()
 
     def _draw(self, seat: Seat) -> None:
         """Put the overlay over a terminal that gets bytes: at the top, or at the bottom when the cursor is there."""
@@ -283,8 +298,9 @@ class Audience:
             if not seat.words or not seat.raw or seat.overlay or seat.out.done():
                 return
             self._align(seat, screen)
-            rows = [line(self._session.size.columns, f" {safe_text(text)}", _BAR) for text in seat.words]
-            at = 0 if screen.cursor_line >= len(rows) else self._session.size.lines - len(rows)
+            size = self._session.size
+            rows = [line(size.columns, f" {safe_text(text)}", _BAR) for text in seat.words[: max(1, size.lines - 1)]]
+            at = 0 if screen.cursor_line >= len(rows) else size.lines - len(rows)
             drawn = screen.overlay(rows, max(0, at))
             if drawn is None:
                 asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._draw, seat)
@@ -321,44 +337,37 @@ class Audience:
         who = session.people.get(participant)
         if seat is None or who is None:
             return None
-        owner = session.people[session.owner]
-        state = " PAUSED " if session.state is State.PAUSED else " "
         words = seat.words
-        text = (
-            words[0]
-            if len(words) == 1
-            else (
-                f"{owner.name}@{self._endpoint}{state}{session.size} | {self._who_types()}"
-                f" | you: {who.role.value} {seat.size} | REC{self._time_left()} | {session.chord_name} d leaves, ? help"
-            )
-        )
-        return line(seat.size.columns, f" {safe_text(text)}", _BAR)
+        left = self._seconds_left()
+        text = words[0] if len(words) == 1 else status_line(session, self._endpoint, who, seat.size, left)
+        return self._row(seat.size.columns, text)
 
-    def _who_types(self) -> str:
-        names = [self._session.people[key].name for key in self._session.typists()]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""  # noqa: PLR2004 - names that fit a line
-        if len(names) > 1:
-            return f"{', '.join(names[:3])}{more} type"
-        return f"{names[0] if names else 'nobody'} types"
+    def _row(self, columns: int, text: str) -> Row:
+        """Return a line of ours; many see the same one, thirty times a second."""
+        found = self._rows.get((columns, text))
+        if found is None:
+            if len(self._rows) >= _ROWS_KEPT:
+                self._rows.clear()
+            found = self._rows[columns, text] = line(columns, f" {safe_text(text)}", _BAR)
+        return found
 
     def panel(self, participant: str) -> tuple[Row, ...]:
         """Return several lines of ours, to stand over a viewer's picture."""
         seat = self._seats.get(participant)
         if seat is None or len(seat.words) < 2:  # noqa: PLR2004 - one line is the status line's
             return ()
-        return tuple(line(seat.size.columns, f" {safe_text(text)}", _BAR) for text in seat.words)
+        return tuple(self._row(seat.size.columns, text) for text in seat.words)
 
-    def _time_left(self) -> str:
-        """Return how long the session may go on, by the minute; keeps it current while somebody sees it."""
+    def _seconds_left(self) -> float | None:
+        """Return how long the session may go on; keeps what is shown of it current while somebody sees it."""
         ends = self._ends_at()
         if ends is None:
-            return ""
+            return None
         left = max(0.0, ends - self._now())
         if not self._ticking:
             self._ticking = True
             asyncio.get_running_loop().call_later(left % 60 + 0.01, self._tick)
-        minutes = math.ceil(left / 60)
-        return f" | {minutes // 60}h{minutes % 60:02d}m left" if minutes >= 60 else f" | {minutes}m left"  # noqa: PLR2004
+        return left
 
     def _tick(self) -> None:
         self._ticking = False

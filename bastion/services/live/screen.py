@@ -1,12 +1,14 @@
 """The screen of a live session, followed beside it: pictures for those who look on, keyframes for who takes over.
 
 Theory of operation: output is queued with `push` (one list append on the hot path) and parsed when somebody needs
-it: for frames, for a keyframe, when 64 KB wait, or once the session is quiet. Parsing happens in slices of a few milliseconds on
-the loop: the parser is pure Python, so a thread would hold the interpreter all the same, and a process would copy
-every byte twice. It is some fifty times slower than a flood, so nobody ever waits for it: beyond `MOST_BACKLOG` the
-oldest bytes are shed (`Terminal.shed`; the screen is right again after a screenful, and `exact` is False from then
-on), and during a flood parsing takes only a small part of the time. Viewers get differences at most `FRAMES` times a second;
-those with the same picture and the same window share one computed difference; who does not keep up skips frames.
+it: for frames, for a keyframe, when 64 KB wait (1 MB in a flood that nobody sees), or once the session is quiet. Parsing
+happens in slices of a few milliseconds on the loop: the parser is pure Python, so a thread would hold the interpreter all
+the same, and a process would copy every byte twice. Every byte counts, so what is shown and kept is exact. What only
+scrolls by is passed over at some hundred MB/s, and nobody ever waits for that; of what must be drawn (5 to 10 MB/s) at
+most `MOST_BACKLOG` waits, and then that session's endpoint, and none but it, is not read until it is drawn. So it is for a
+moment when somebody takes over, or a keyframe is long due, in the middle of a flood. Viewers get differences at most
+`FRAMES` times a second; those with the same picture and the same window share one computed difference; who does not
+keep up skips frames.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from bastion.core.terminal import Terminal
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
 from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.overlay import Overlay, overlay
+from bastion.core.terminal.past import past
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.values import Size
 from bastion.services.tasks import spawn
@@ -30,11 +33,14 @@ FRAMES: Final = 30
 SECONDS_A_VIEWER: Final = 0.0007  # a frame costs 0.1 ms a viewer, and as much at the other end: many get fewer frames
 SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the loop breathes between slices
 QUIET_SECONDS: Final = 0.5
-EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed exactly
-MOST_BACKLOG: Final = 4 * 1024 * 1024  # further behind than this, in a flood only, the oldest is shed
-KEPT_BACKLOG: Final = 256 * 1024  # down to this: some thousand lines
-FLOOD_BYTES: Final = 256 * 1024  # in one frame's time: 8 MB/s, more than any parser here can follow
-FLOOD_PAUSE: Final = 12  # parsing takes one part in so many of a flood's time
+EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed closely
+FLOOD_BYTES: Final = 256 * 1024  # in one frame's time: 8 MB/s
+LAZY_BACKLOG: Final = 1024 * 1024  # of a flood that nobody sees: the more waits, the more of it scrolls by undrawn
+UNSEEN_PACE: Final = 0.01  # seconds between looks at such a flood: at 100 MB/s a megabyte comes in that time
+MOST_BACKLOG: Final = 4 * 1024 * 1024  # further behind than this, the endpoint waits
+LOW_BACKLOG: Final = 1024 * 1024  # until no more than this is left
+FLOOD_KEYFRAMES: Final = 1.0  # seconds between keyframes of a flood, though due more often
+LONGEST_DUE: Final = 10.0  # seconds after which a flood is stopped for a moment, so that a keyframe can be made
 VIEWERS_A_TURN: Final = 16
 
 
@@ -57,6 +63,19 @@ class Picture(Protocol):
         """Send the bytes of a frame."""
 
 
+class Ties(NamedTuple):
+    """What a screen asks of its session."""
+
+    keyframe_due: Callable[[], bool]
+    """Whether the recording wants one, if the screen is where the recording is."""
+    keep: Callable[[Size, bytes], None]
+    """Take that keyframe."""
+    hold_back: Callable[[bool], None]
+    """Read nothing more from the endpoint, or go on."""
+    failed: Callable[[int, str], None]
+    """Take note that an error of ours reset the screen: how often so far, and where the latest was."""
+
+
 class _Viewer:
     __slots__ = ("last", "picture", "viewport")
 
@@ -69,15 +88,16 @@ class _Viewer:
 class LiveScreen:
     """The followed screen of one session."""
 
-    def __init__(self, size: Size, on_current: Callable[[Callable[[], bytes], Size], None]) -> None:
+    def __init__(self, size: Size, ties: Ties) -> None:
         self._terminal: Terminal | None = None
         self._first_size = size
-        self._on_current = on_current
+        self._ties = ties
         self._quiet: asyncio.TimerHandle | None = None
         self._pushed = 0  # bytes, since somebody last looked
         self._flood = False
-        self.exact = True
-        """Whether every byte was parsed so far. Where not, only what scrolled or was redrawn since is certain."""
+        self._holding_back = False
+        self._kept_at = perf_counter()  # when the last keyframe was made
+        self._told_faults = 0
         self._viewers: dict[str, _Viewer] = {}
         self._held: Grid | None = None
         self._sees_held: Callable[[str], bool] = _nobody
@@ -98,14 +118,20 @@ class LiveScreen:
         """Return the window title as far as it was parsed."""
         return self._terminal.title if self._terminal else ""
 
+    @property
+    def faults(self) -> int:
+        """Return how often an error of ours reset the screen."""
+        return self._terminal.faults if self._terminal else 0
+
     def push(self, data: bytes) -> None:
         """Queue output. Cheap: nothing is parsed here."""
         terminal = self._terminal or self.terminal
         terminal.push(data)
         self._pushed += len(data)
-        if terminal.backlog > MOST_BACKLOG and terminal.shed(KEPT_BACKLOG):
-            self.exact = False
-        if self._viewers or self._waiting or terminal.backlog > EAGER_BACKLOG:
+        backlog = terminal.backlog
+        if self._viewers or self._waiting or backlog > EAGER_BACKLOG:
+            if backlog > MOST_BACKLOG:
+                self._hold_back(on=True)
             self._wake()
         elif self._quiet is None:
             self._quiet = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._when_quiet)
@@ -189,14 +215,17 @@ class LiveScreen:
     def keyframe(self) -> bytes:
         """Return bytes that bring a fresh terminal of this size to the state here, unfinished sequences included.
 
-        Called when the screen is current; what came since is little, or a flood of which the oldest is given up.
+        For calls made by `when_current`: else what waits would all be parsed at once.
         """
-        if not self._look():
-            self.exact = False
-            while self.terminal.backlog > SLICE_BYTES and self.terminal.shed(SLICE_BYTES // 2):
-                pass
-            self.terminal.catch_up()
-        return self.terminal.dump() + self.terminal.pending
+        self.terminal.catch_up()
+        keyframe = self.terminal.dump() + self.terminal.pending
+        self._tell_faults()
+        return keyframe
+
+    def _with_past(self) -> bytes:
+        """Return a keyframe that brings the newest rows of scrollback along."""
+        keyframe = self.keyframe()
+        return past(self.terminal.screen) + keyframe
 
     def left_behind(self) -> tuple[bool, bool]:
         """Return whether the program is on the alternate screen, and whether its cursor is inside a line.
@@ -214,7 +243,20 @@ class LiveScreen:
         if self.terminal.backlog > SLICE_BYTES:
             return False
         self.terminal.catch_up()
+        self._tell_faults()
         return True
+
+    def _tell_faults(self) -> None:
+        """Tell of errors of ours that reset the screen: of the first, then whenever they have doubled."""
+        terminal = self.terminal
+        if terminal.faults > self._told_faults * 2 - bool(self._told_faults):
+            self._told_faults = terminal.faults
+            self._ties.failed(terminal.faults, terminal.fault)
+
+    def _hold_back(self, *, on: bool) -> None:
+        if on is not self._holding_back:
+            self._holding_back = on
+            self._ties.hold_back(on)
 
     def close(self) -> None:
         """Stop following."""
@@ -237,11 +279,14 @@ class LiveScreen:
         try:
             while not self._closed:
                 self._dirty.clear()
-                await self._advance()
+                pace = max(1 / FRAMES, len(self._viewers) * SECONDS_A_VIEWER)
+                more = await self._advance(pace)
                 if self._viewers and not self._closed:
                     await self._frame()
+                if more:
+                    continue
                 if self._dirty.is_set():
-                    await asyncio.sleep(max(1 / FRAMES, len(self._viewers) * SECONDS_A_VIEWER))
+                    await asyncio.sleep(UNSEEN_PACE if self._flood and not self._viewers else pace)
                     continue
                 if not self._viewers and not self._waiting:
                     return
@@ -251,23 +296,53 @@ class LiveScreen:
             if self._dirty.is_set() and not self._closed and (self._viewers or self._waiting):
                 self._wake()
 
-    async def _advance(self) -> None:
+    async def _advance(self, pace: float) -> bool:
+        """Parse what waits, by slices; True when it is time for a frame before the rest is parsed.
+
+        What comes meanwhile waits for the next turn: more of it can be skipped then.
+        """
         terminal = self.terminal
-        self._flood = flood = self._pushed > (FLOOD_BYTES // 8 if self._flood else FLOOD_BYTES)
+        began = perf_counter()
+        self._flood = self._pushed > (FLOOD_BYTES // 8 if self._flood else FLOOD_BYTES)
         self._pushed = 0
-        if flood and not self._viewers and not self._waiting:
+        if self._flood and not self._viewers and not self._urgent() and terminal.backlog < LAZY_BACKLOG:
             self._dirty.set()  # nobody sees it: look again a frame later, when it may be over
+            return False
+        left = terminal.backlog
+        try:
+            while terminal.backlog and (left > 0 or self._urgent()):
+                if terminal.backlog > SLICE_BYTES and self._urgent():
+                    self._hold_back(on=True)
+                start = perf_counter()
+                left -= terminal.advance(SLICE_BYTES)
+                self._tell_faults()
+                if terminal.backlog < LOW_BACKLOG and not self._urgent():
+                    self._hold_back(on=False)
+                await asyncio.sleep(0 if self._waiting else perf_counter() - start)
+                if self._closed:
+                    return False
+                if self._viewers and perf_counter() - began > pace:
+                    return terminal.backlog > 0
+            self._now_current()
+        finally:
+            if terminal.backlog < LOW_BACKLOG:
+                self._hold_back(on=False)
+        return False
+
+    def _urgent(self) -> bool:
+        """Return whether somebody waits for the screen as it is after all that came."""
+        return bool(self._waiting) or (perf_counter() - self._kept_at > LONGEST_DUE and self._ties.keyframe_due())
+
+    def _now_current(self) -> None:
+        """Do what waited for the screen to show all that came, if it does."""
+        terminal = self.terminal
+        if terminal.backlog > SLICE_BYTES:
             return
-        left = terminal.backlog  # what comes meanwhile waits for the next turn: more of it can be skipped then
-        while left > 0 and terminal.backlog:
-            start = perf_counter()
-            left -= terminal.advance(SLICE_BYTES)
-            pause = (perf_counter() - start) * (FLOOD_PAUSE if flood else 1)
-            await asyncio.sleep(0 if self._waiting else pause)
-            if self._closed or (self._pushed > FLOOD_BYTES and not self._viewers and not self._waiting):
-                return
-        if self.exact and not terminal.backlog:
-            self._on_current(self.keyframe, Size(terminal.columns, terminal.lines))
+        often = perf_counter() - self._kept_at < FLOOD_KEYFRAMES
+        if not (self._flood and often) and self._ties.keyframe_due():
+            self._kept_at = perf_counter()
+            keyframe = self._with_past()
+            self._ties.keep(Size(terminal.columns, terminal.lines), keyframe)
         waiting, self._waiting = self._waiting, []
         for call in waiting:
             call()
@@ -286,17 +361,29 @@ class LiveScreen:
             key = (id(viewer.last), id(grid), viewer.viewport, viewer.picture.caps, status, panel)
             found = shared.get(key)
             if found is None:
-                after = view(grid, viewer.viewport, status)
-                if panel:
-                    over = min(len(panel), len(after.rows) - 1)
-                    after = replace(after, rows=(*panel[:over], *after.rows[over:]))
-                found = shared[key] = (after, diff(viewer.last, after, viewer.picture.caps))
+                try:
+                    found = shared[key] = _drawn(grid, viewer, status, panel)
+                except Exception as error:  # noqa: BLE001 - what cannot be shown is reset, and nothing else is harmed
+                    self.terminal.give_up(error)
+                    self._tell_faults()
+                    self._held = None
+                    self._dirty.set()
+                    return
             viewer.last, data = found
             if data:
                 viewer.picture.show(data)
             done += 1
             if done % VIEWERS_A_TURN == 0:
                 await asyncio.sleep(0)
+
+
+def _drawn(grid: Grid, viewer: _Viewer, status: Row | None, panel: tuple[Row, ...]) -> tuple[Grid, bytes]:
+    """Return a viewer's next picture, and the bytes that turn their last into it."""
+    after = view(grid, viewer.viewport, status)
+    if panel:
+        over = min(len(panel), len(after.rows) - 1)
+        after = replace(after, rows=(*panel[:over], *after.rows[over:]))
+    return after, diff(viewer.last, after, viewer.picture.caps)
 
 
 def _nobody(_: str) -> bool:

@@ -28,14 +28,17 @@ class Seat:
         participant: str,
         console: Console,
         post: Callable[[e.Event], None],
+        typed: Callable[[str, bytes], None],
         now: Callable[[], float],
         status: Callable[[str], Row | None],
         panel: Callable[[str], tuple[Row, ...]],
+        *,
+        links: bool = False,
     ) -> None:
         self.participant = participant
         self.console = console
         self.size: Size = console.size
-        self.caps = Caps.of(console.term, console.environment.get("COLORTERM", ""), _locale(console.environment))
+        self.caps = Caps.of(console.term, console.environment.get("COLORTERM", ""), _locale(console.environment), links=links)
         self.raw = False
         self.aligned = False
         """Whether their terminal is known to stand where the session's screen stands."""
@@ -44,17 +47,22 @@ class Seat:
         """Another window of theirs is in front: nothing is sent until it is this one's turn again."""
         self.out: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         self.endpoint_waits = False
-        self.notice: list[str] = []
+        self.notices: dict[object, list[str]] = {}
+        """What is said to them now, oldest first, each in lines of their width."""
+        self.panel_shown = False
+        """Whether what is said is a panel (keys, people), which goes away with the next key."""
         self.prompt: str | None = None
         """What they are asked, with what they answered so far; stands above notices."""
         self.overlay = b""
         """What takes the overlay away, while one is shown."""
         self._blocked_at: float | None = None
         self._post = post
+        self._typed = typed
         self._now = now
         self._status = status
         self._panel = panel
         self.on_drained: Callable[[], None] = lambda: None
+        self.on_read: Callable[[], None] = lambda: None
         self.on_hidden: Callable[[], None] = lambda: None
         self.on_shown: Callable[[], None] = lambda: None
         self.on_told: Callable[[str], None] = lambda _: None
@@ -66,7 +74,9 @@ class Seat:
 
     def typed(self, data: bytes) -> None:
         """Bytes came from the person."""
-        self._post(e.InputReceived(self._now(), self.participant, data))
+        if self.panel_shown:
+            self.on_read()
+        self._typed(self.participant, data)
 
     def resized(self, size: Size) -> None:
         """Their window has another size."""
@@ -132,8 +142,11 @@ class Seat:
 
     @property
     def words(self) -> list[str]:
-        """Return what is to be said to them now."""
-        return self.notice if self.prompt is None else [self.prompt]
+        """Return what is to be said to them now, in lines."""
+        if self.prompt is None:
+            return [text for lines in self.notices.values() for text in lines]
+        most = self.size.columns - 2
+        return [self.prompt if len(self.prompt) <= most else f"<{self.prompt[1 - most :]}"]
 
     def status(self) -> Row | None:
         """Return their status line."""

@@ -80,7 +80,7 @@ def test_v2_and_v3_hold_the_same_moments() -> None:
 
 
 @settings(max_examples=60 * FUZZ, deadline=None)
-@given(st.lists(st.binary(max_size=12) | st.sampled_from(["é€𝄞".encode()[:n] for n in range(9)]), max_size=20))
+@given(st.lists(st.binary(max_size=12) | st.sampled_from([*("é€𝄞".encode()[:n] for n in range(9)), bytes(63), bytes(64), bytes(9000)]), max_size=20))
 def test_any_chunks_of_any_bytes_are_recorded_as_their_text(chunks: list[bytes]) -> None:
     encoder = CastEncoder(0.0)
     lines = [encoder.header(LABEL)]
@@ -132,6 +132,21 @@ def test_a_flood_is_cut_into_lines_that_a_reader_can_hold() -> None:
     lines = encoder.output(data, 1.0).splitlines()
     assert [len(json.loads(line)[2]) for line in lines] == [EVENT_CHARACTERS] * 3 + [1]
     assert max(map(len, lines)) < 500_000
+
+
+def test_a_flood_of_zeros_is_written_as_comments_that_keep_its_time() -> None:
+    encoder = CastEncoder(0.0)
+    assert encoder.output(b"a" + bytes(64) + b"b", 1.0) == b'[1.000000,"o","a"]\n# bastion nul 64\n[0.000000,"o","b"]\n'
+    assert encoder.output(bytes(8200), 2.0) == b'[1.000000,"o",""]\n' + b"# bastion nul 4096\n" * 2 + b"# bastion nul 8\n"
+    cast = encoder.header(LABEL) + encoder.output(b"\xe2" + bytes(70), 3.0) + encoder.output(b"x", 4.0)
+    assert [(e.time, e.data) for e in events_of(cast)][-3:] == [(1_000_000, "\ufffd"), (1_000_000, "\0" * 70), (2_000_000, "x")]
+
+
+def test_a_comment_cannot_ask_for_more_nuls_than_one_may_stand_for() -> None:
+    for count in (b"4097", b"-1", b"99999999999", b"", b"x"):
+        reader = CastReader()
+        assert reader.feed(CastEncoder(0.0).header(LABEL) + b"# bastion nul " + count + b"\n") == []
+        assert len(reader.notes) == 1
 
 
 def test_an_authors_name_cannot_end_its_comment() -> None:

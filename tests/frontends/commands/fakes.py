@@ -262,6 +262,9 @@ class FakeDialer:
         self.keys = [host_key()]
         self.scanned = []
 
+    async def verify(self, endpoint, timeout):
+        pass
+
     async def scan(self, host, port, timeout):
         self.scanned.append((host, port))
         if host == "dead.example":

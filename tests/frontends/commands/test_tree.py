@@ -53,8 +53,8 @@ def test_a_verb_without_an_action_is_an_error_at_import():
 ARGUMENTS = {
     "user add": "bob2 --key -", "user show": "bob", "user lock": "bob --reason x --yes", "user unlock": "bob", "user role": "bob --add admin",
     "user key": "bob --add -", "user remove": "bob --yes", "endpoint add": "new 10.0.0.1 --login x --ca --yes", "endpoint show": "web01",
-    "endpoint scan": "10.0.0.1", "endpoint test": "web01", "endpoint accept-key": "web01 --yes", "endpoint remove": "web01 --yes",
-    "policy explain": "--user bob --action connect",
+    "endpoint scan": "10.0.0.1", "endpoint test": "web01", "endpoint accept-key": "web01 --yes --reason moved", "endpoint remove": "web01 --yes",
+    "endpoint import": "-", "policy explain": "--user bob --action connect",
 }  # fmt: skip
 GATED = [path for path, verb in VERBS if verb.asks == "gate" and verb.action != verbs.SELF]
 
@@ -582,7 +582,7 @@ async def test_a_changed_host_key_fails_the_test_until_it_is_accepted(world):
     assert code == 69
     assert out.startswith("changed")
     assert "no pinned host key" in err
-    code, _, err = await world.run("endpoint accept-key web09", who="root", typed=["y\n"])
+    code, _, err = await world.run("endpoint accept-key web09 --reason moved", who="root", typed=["y\n"])
     assert code == 0
     assert host_key().fingerprint in err
     assert host_key(33).fingerprint in err

@@ -293,7 +293,7 @@ async def test_the_panel_tells_name_role_place_time_size_and_lag(theatre):
 async def test_the_status_line_tells_the_time_that_is_left_whichever_end_comes_first(theatre):
     actor, _, endpoint = await theatre.session()
     sup = await theatre.joined(actor, theatre.who("sup"), size=Size(200, 30))
-    await shows(sup, b"alice@web01 80x24 | alice types | you: viewer 200x30 | REC | 12h00m left")
+    await shows(sup, b"alice@web01 80x24 | alice types | you: viewer 200x30 | REC | 12h left | Ctrl-] d leaves, ? help")
     actor.window_ends = theatre.clock.now() + 240
     endpoint.say(b"x")
     await shows(sup, b"4m left")
@@ -324,10 +324,10 @@ async def test_held_output_is_seen_by_moderators_only_until_it_goes_on(theatre):
     bob = await theatre.joined(actor, theatre.who("bob"))
     await turns(10)
     await theatre.control.pause(theatre.who("sup"), actor.id, hold=True)
-    endpoint.say(b"held back")
+    endpoint.say(b"\r\n" * 6 + b"held back")
     await shows(sup, b"held back")
     assert b"held back" not in owner.out and b"held back" not in bob.out
     await theatre.control.resume(theatre.who("sup"), actor.id)
     await shows(owner, b"held back")
     await shows(bob, b"held back")
-    assert ("o", b"held back") in theatre.recorder.made[0].log
+    assert ("o", b"\r\n" * 6 + b"held back") in theatre.recorder.made[0].log
