@@ -133,7 +133,7 @@ def test_a_command_that_begins_as_an_scp_is_a_recorded_session(bastion: Bastion,
         user = "alice" if words[0].startswith("connect") else "alice%web01"
         since = last(bastion)
         bastion.ssh(user, *words, options=options, input=b"\x04" * 4)
-        started = until(lambda since=since: [row for row in bastion.audit("session.started", since=since)], "it started")[0]
+        started = until(lambda since=since: bastion.audit("session.started", since=since), "it started")[0]
         until(lambda since=since: bastion.audit("session.ended", since=since), "it ended")
         (past,) = [one for one in bastion.json("aud", "sessions", "--past") if one["id"] == started["session"]]
         assert past["kind"] == "exec"
