@@ -232,7 +232,7 @@ class Files:
         if not self.paths or any(path.matches(spelling) for path in self.paths for spelling in file.spellings):
             return True
         known = {spelling[0] for spelling in file.spellings}
-        unknown = not file.complete and any(not path.rooted or path.rooted not in known for path in self.paths)
+        unknown = not file.complete and any((path.rooted or "/") not in known for path in self.paths)
         return None if unknown or not file.spellings else False
 
     def got(self, facts: Facts) -> str:
