@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Final
 from bastion.backends.dialer import EndpointDialer
 from bastion.backends.dialer.link import Link, forget_address, write_address
 from bastion.backends.dialer.ssh import SshDialer
+from bastion.backends.dialer.through import EndpointWires
 from bastion.backends.metrics.log import set_up as set_up_log
 from bastion.backends.metrics.process import memory, thread_usage
 from bastion.backends.patterns import mask_rules
@@ -89,6 +90,7 @@ from bastion.services.signpost import Signpost
 from bastion.services.stocktaking import Stocktaking
 from bastion.services.storage import Storage
 from bastion.services.tasks import spawn
+from bastion.services.tunnels import Tunnels
 from bastion.settings import Settings, as_toml, shipped_policies
 
 AUDIT_KEY: Final = "audit.key"
@@ -175,7 +177,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 packer = Packer(recordings, clock, packing, after=settings.recording.compress_after)
                 gatekeeper = Gatekeeper(policies, source, clock)
                 dialer = EndpointDialer(
-                    SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
+                    _ssh_dialer(settings),
                     str(settings.home),
                 )
                 index = SqliteIndex(settings.database.with_name(SEARCH_FILE))
@@ -273,12 +275,14 @@ class Host:
             )
             desk = replace(house.desk, node=node)
             jump = Jump(house.store.endpoints, house.gatekeeper, house.auditor, house.clock)
-            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock, jump)
+            tunnels = _tunnels(house)
+            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock, jump, tunnels)
             await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), settings.path(HOST_CA), _wire_limits(settings))
             if house.desk.signpost is not None and not settings.ssh.name:
                 house.desk.signpost.port = door.port
             write_address(settings.home, settings.ssh.host, door.port)
             revocation = Revocation(house.live, house.gatekeeper, house.store.users, house.clock, door.present, door.put_out)
+            revocation.also.append(tunnels.look)
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
@@ -448,6 +452,16 @@ def _tell_reload(house: House, report: Reload) -> None:
         house.auditor.record(AuditEvent("policy.refused", house.clock.now(), result="failed", reason=report.refused.public))
     elif report.changed:
         house.auditor.record(AuditEvent("policy.changed", house.clock.now(), reason=f"epoch {report.epoch}"))
+
+
+def _ssh_dialer(settings: Settings) -> SshDialer:
+    return SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout)
+
+
+def _tunnels(house: House) -> Tunnels:
+    wires = EndpointWires(_ssh_dialer(house.settings), house.settings.sessions.connect_timeout)
+    own_host = house.settings.forwards.own_host
+    return Tunnels(wires, house.gatekeeper, house.store.users, house.auditor, house.clock, house.desk.inventory.unlock, own_host=own_host)
 
 
 def _signpost(settings: Settings) -> Signpost:
