@@ -122,6 +122,10 @@ class SessionLimits(_Section):
         default=600.0, description="Seconds that the keyboard rests with somebody else before it goes back to the session's owner."
     )
     chord: str = Field(default="C-]", description="The key that speaks to the bastion in a session; C-] is free in shells and editors.")
+    links: bool = Field(
+        default=False,
+        description="Whether who looks on, or plays a recording, can click the http(s) links that programs mark (OSC 8). Their text may lie.",
+    )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds until an endpoint must be reached; people do not wait longer.")
     login_timeout: Seconds = Field(default=20.0, description="Seconds in all until an endpoint must have let us in.")
     drain: Seconds = Field(default=10.0, description="Seconds that live sessions get when the server is asked to stop.")

@@ -22,10 +22,11 @@ from bastion.core.session.state import State
 from bastion.core.transfer.rcp import Command, read_command
 from bastion.services.console import Console
 from bastion.services.gatekeeper import Gatekeeper
-from bastion.services.live.actor import SessionActor, World
+from bastion.services.live.actor import SessionActor
 from bastion.services.live.registry import Live
 from bastion.services.live.rights import RIGHTS, rights, verdict
 from bastion.services.live.seat import Seat
+from bastion.services.live.world import World
 from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
 from bastion.services.recorder import Recorder, Recording, Subject
 from bastion.services.tasks import spawn

@@ -35,7 +35,8 @@ _LINES: Final = 500  # of a converted cast or a transcript, made in one go besid
 class Replay:
     """The auditor's door to recordings."""
 
-    def __init__(self, recordings: Recordings, clock: Clock, verifier: Verifier | None = None) -> None:
+    def __init__(self, recordings: Recordings, clock: Clock, verifier: Verifier | None = None, *, links: bool = False) -> None:
+        self._links = links  # that programs marked: whether the player shows them
         self._recordings = recordings
         self._clock = clock
         self._verifier = verifier
@@ -70,6 +71,7 @@ class Replay:
             console.term,
             console.environment.get("COLORTERM", ""),
             console.environment.get("LC_ALL") or console.environment.get("LC_CTYPE") or console.environment.get("LANG", ""),
+            links=self._links,
         )
         if not console.term or not caps.full_screen:
             await self.transcript(session_id, console)

@@ -151,6 +151,13 @@ class WireChannel(SSHChannel[bytes]):
         self._recv_window -= size
         if self._recv_paused:
             self._recv_buf.append((data, datatype))
+        elif self._session is not None and self._recv_window >= self._init_recv_window // 2:
+            if TRAFFIC.owner is not self:
+                TRAFFIC.note(self, self._conn.heard)
+            try:
+                self._session.data_received(data, datatype)
+            except Exception as fault:
+                self.fault(fault)
         else:
             self._deliver_data(data, datatype)
 

@@ -108,6 +108,10 @@ class Audience:
         if not seat.write(effect.data, stderr=effect.stderr):
             self._hold_back(effect.participant)
 
+    def seat(self, participant: str) -> Seat | None:
+        """Return the seat of a participant."""
+        return self._seats.get(participant)
+
     def show_raw(self, effect: do.ShowRaw) -> None:
         """Bring a terminal to the screen as it is, then send bytes."""
         seat = self._seats.get(effect.participant)
