@@ -29,8 +29,11 @@ from bastion.backends.patterns import mask_rules
 from bastion.backends.policies import PolicyFolder, load_policy
 from bastion.backends.policies.document import read_document
 from bastion.backends.recordings import RecordingFolder
+from bastion.backends.recordings.beside import PackingProcess
+from bastion.backends.search import SqliteIndex
 from bastion.backends.store import Store, open_store
 from bastion.backends.store.ids import RandomIds
+from bastion.backends.store.witness import FileWitness, SyslogWitness, Witness
 from bastion.backends.vault import AesVault, Ed25519Signer
 from bastion.backends.vault.keys import Keys
 from bastion.core.access.decide import decide
@@ -38,6 +41,7 @@ from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Misconfigured, Missing, Unavailable
 from bastion.core.identity import Identity
+from bastion.core.recording import retention
 from bastion.core.session.chord import parse_chord
 from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.gate import run as run_command
@@ -49,6 +53,7 @@ from bastion.services.connect import Limits as SessionLimits
 from bastion.services.control import Control
 from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.guests import Guests
+from bastion.services.harvest import Harvest
 from bastion.services.inventory import Inventory
 from bastion.services.invitations import Invitations
 from bastion.services.jump import Jump
@@ -64,6 +69,7 @@ from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
 from bastion.services.revocation import Revocation
+from bastion.services.search import Search
 from bastion.services.setup import (
     HOST_CA,
     HOST_KEY,
@@ -79,11 +85,13 @@ from bastion.services.setup import (
 )
 from bastion.services.signpost import Signpost
 from bastion.services.stocktaking import Stocktaking
+from bastion.services.storage import Storage
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
 AUDIT_KEY: Final = "audit.key"
 LOCK_FILE: Final = "serving.lock"
+SEARCH_FILE: Final = "search.sqlite3"
 _log = logging.getLogger("bastion")
 
 
@@ -109,6 +117,8 @@ class House:
     gatekeeper: Gatekeeper
     recorder: Recorder
     packer: Packer
+    harvest: Harvest
+    storage: Storage
     live: Live
     control: Control
     login: Login
@@ -144,9 +154,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     except ValueError as error:
         raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
     with _the_only_one(settings.home):
-        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
+        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer, witnesses=_witnesses(settings))
         try:
-            async with Auditor(store.audit, clock) as auditor:
+            async with Auditor(store.audit, clock) as auditor, contextlib.AsyncExitStack() as closing:
                 recordings = RecordingFolder(str(settings.recordings))
                 recorder = Recorder(
                     recordings,
@@ -159,18 +169,22 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     rules=rules,
                     masks_credentials=settings.recording.mask_credentials,
                 )
-                packer = Packer(recordings, clock, level=settings.recording.compression, after=settings.recording.compress_after)
+                packing = PackingProcess(recordings.root, settings.recording.compression)
+                packer = Packer(recordings, clock, packing, after=settings.recording.compress_after)
                 gatekeeper = Gatekeeper(policies, source, clock)
                 dialer = EndpointDialer(
                     SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
                     str(settings.home),
                 )
+                index = SqliteIndex(settings.database.with_name(SEARCH_FILE))
+                closing.push_async_callback(index.close)
+                harvest = Harvest(index, recordings, store.sessions, clock)
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
                 guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
-                    World(clock, dialer, auditor, store.sessions, settings.sessions.links),
+                    World(clock, dialer, auditor, store.sessions, settings.sessions.links, harvest if settings.recording.search else None),
                     gatekeeper,
                     store.endpoints,
                     store.credentials,
@@ -185,7 +199,18 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 keys = Keys()
                 people = People(store.users, auditor, clock, ids.new_id, gatekeeper.roles)
                 inventory = Inventory(store.endpoints, store.credentials, vault, dialer, keys, auditor, clock, ids.new_id)
+                storage = Storage(
+                    recordings,
+                    store.sessions,
+                    store.endpoints,
+                    auditor,
+                    clock,
+                    recorder.least_free,
+                    retention.parse(settings.retention.rules),
+                    two_people=settings.retention.two_people,
+                )
                 desk = Desk(
+                    storage=storage,
                     clock=clock,
                     policies=gatekeeper,
                     auditor=auditor,
@@ -194,21 +219,38 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     inventory=inventory,
                     sessions=store.sessions,
                     preferences=store.preferences,
+                    annotations=store.annotations,
                     live=live,
                     control=control,
                     connect=connect,
                     invitations=invitations,
                     guests=guests,
                     replay=Replay(recordings, clock, signer, links=settings.sessions.links),
+                    search=Search(index, harvest, recordings, gatekeeper, store.endpoints, auditor, clock),
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
                     signpost=_signpost(settings),
                     stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)
-                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, live, control, login, desk)
+                yield House(
+                    settings, clock, store, auditor, policies, gatekeeper, recorder, packer, harvest, storage, live, control, login, desk
+                )
         finally:
             await store.close()
+
+
+def _witnesses(settings: Settings) -> list[Witness]:
+    """Return who is told of the audit log's checkpoints. Raises `Misconfigured`."""
+    told: list[Witness] = []
+    if settings.audit.checkpoints:
+        told.append(FileWitness(settings.home / settings.audit.checkpoints))
+    if settings.audit.syslog:
+        try:
+            told.append(SyslogWitness(settings.audit.syslog, settings.node))
+        except ValueError as error:
+            raise Misconfigured("settings.invalid", f"audit.syslog: {error}.") from error
+    return told
 
 
 class Host:
@@ -237,12 +279,16 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
-            packing = spawn("packer", house.packer.run())
+            if not settings.recording.search:
+                house.harvest.stop()
+            harvest = spawn("harvest", house.harvest.run())
             beside = {
                 "revocation": revocation.run(),
                 "policies": house.policies.watch(),
                 "collector": _collect(house.live),
                 "pulse": pulse.run(),
+                "packer": house.packer.run(),
+                "storage": house.storage.run(),
             }
             tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
@@ -256,11 +302,11 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
-                house.packer.stop()
+                house.harvest.stop()
                 for task in tasks:
                     task.cancel()
                 await recording
-                await packing
+                await harvest
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 

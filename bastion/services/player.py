@@ -127,6 +127,10 @@ class Player:
 
     # ------------------------------------------------------------ the loop
 
+    def stand_still(self) -> None:
+        """Show the moment that was asked for, and wait for a key to play on."""
+        self._head.pause()
+
     async def run(self) -> None:
         """Play until the person quits."""
         self._console.write(enter(self._caps))

@@ -65,8 +65,13 @@ class Replay:
         for note in reader.notes:
             console.write_error(f"{note}{end}".encode())
 
-    async def play(self, session_id: str, console: Console, *, at: int = 0, speed: float = 1.0, needle: str = "") -> None:
-        """Play from `at` (microseconds) until the person quits; a transcript where nothing can be drawn."""
+    async def play(
+        self, session_id: str, console: Console, *, at: int = 0, speed: float = 1.0, needle: str = "", paused: bool = False
+    ) -> None:
+        """Play from `at` (microseconds) until the person quits; a transcript where nothing can be drawn.
+
+        `needle` is marked where it stands; `paused`: stand still there.
+        """
         caps = Caps.of(
             console.term,
             console.environment.get("COLORTERM", ""),
@@ -80,7 +85,10 @@ class Replay:
         index = await asyncio.to_thread(Index, self._recordings, session_id, tape.header)
         live = await asyncio.to_thread(self._recordings.is_live, session_id)
         stage = Stage(tape, index)
-        await Player(console, caps, stage, self._clock, self._recordings, at=at, speed=speed, live=live, needle=needle).run()
+        player = Player(console, caps, stage, self._clock, self._recordings, at=at, speed=speed, live=live, needle=needle)
+        if paused:
+            player.stand_still()
+        await player.run()
 
 
 def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from bastion.frontends.commands.output import amount, span
 from bastion.frontends.commands.sessions import past_row
 from bastion.frontends.commands.verbs import ENDPOINT, SESSION, USER, Noun, json_option
 from bastion.services.ports import SessionFilter, SessionRecord
+from bastion.services.storage import TOMBSTONE, is_kept
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
@@ -27,8 +28,10 @@ MOST = 10_000  # sessions looked through by one --all
 
 def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
+    listing = Noun("recordings", help="What was recorded.")
+    root.add_command(listing)
 
-    @root.verb("recordings", action="replay", asks="service", examples=["recordings", "recordings --user alice --json"])
+    @listing.verb("recordings", action="replay", asks="service", examples=["recordings", "recordings --user alice --json"])
     @click.option("--user", type=USER, default="", metavar="NAME", help="Only sessions that NAME started.")
     @click.option("--endpoint", type=ENDPOINT, default="", metavar="NAME", help="Only sessions on NAME.")
     @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
@@ -44,11 +47,13 @@ def fill(root: Noun) -> None:
             may = decision.allowed or any(decide(door.identity, "replay", one).allowed for one in endpoints.values())
             if not may:
                 raise Denied("access.denied", f"recordings: {decision.reason}", decision.rule)
-        rows = [past_row(record) for record in records]
+        rows = [past_row(record) | {"deleted": None if is_kept(record) else record.recording.removeprefix(TOMBSTONE)} for record in records]
         if not as_json:
             for row, record in zip(rows, records, strict=True):
                 seconds = None if record.ended_at is None else record.ended_at - record.started_at
                 row.update(id=record.id[:12], length=span(seconds), out=amount(record.bytes_out))
+                if not is_kept(record):
+                    row.update(state="deleted", reason=record.recording.removeprefix(TOMBSTONE))
         heads = ["id", "owner", "endpoint", "login", "started_at", "length", "out", "state", "reason"]
         await door.listing(heads, rows, as_json_list=as_json, empty="There is no recording that you may play.")
 
@@ -92,7 +97,7 @@ def fill(root: Noun) -> None:
             endpoints = {one.name: one for one in await door.desk.inventory.all()}
             found = await door.desk.sessions.find(SessionFilter(limit=MOST))
             decide = door.desk.policies.decide
-            records = [one for one in found if one.recording and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
+            records = [one for one in found if is_kept(one) and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
             if not records and not decide(door.identity, "replay").allowed:
                 raise Denied("access.denied", f"verify: {decide(door.identity, 'replay').reason}")
         else:
@@ -146,6 +151,8 @@ async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:
         raise Denied("access.denied", f"{action}: {decision.reason}", decision.rule)
     if not record.recording:
         raise missing
+    if not is_kept(record):
+        raise Missing("recording.deleted", f"That recording was {safe_text(record.recording, 300)}.")
     return record
 
 

@@ -27,6 +27,7 @@ from bastion.core.terminal.overlay import Overlay, overlay
 from bastion.core.terminal.past import past
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.values import Size
+from bastion.services.live.reading import ScreenReader
 from bastion.services.tasks import spawn
 
 FRAMES: Final = 30
@@ -75,6 +76,8 @@ class Ties(NamedTuple):
     """Read nothing more from the endpoint, or go on."""
     failed: Callable[[int, str], None]
     """Take note that an error of ours reset the screen: how often so far, and where the latest was."""
+    reader: ScreenReader | None = None
+    """Who tells the search index what stands on it."""
 
 
 class _Viewer:
@@ -93,6 +96,7 @@ class LiveScreen:
         self._terminal: Terminal | None = None
         self._first_size = size
         self._ties = ties
+        self._reader = ties.reader
         self._quiet: asyncio.TimerHandle | None = None
         self._pushed = 0  # bytes, since somebody last looked
         self._flood = False
@@ -111,7 +115,7 @@ class LiveScreen:
     def terminal(self) -> Terminal:
         """Return the terminal, made at first need."""
         if self._terminal is None:
-            self._terminal = Terminal(*self._first_size)
+            self._terminal = Terminal(*self._first_size, searchable=self._reader is not None)
         return self._terminal
 
     @property
@@ -130,7 +134,8 @@ class LiveScreen:
         terminal.push(data)
         self._pushed += len(data)
         backlog = terminal.backlog
-        if self._viewers or self._waiting or backlog > EAGER_BACKLOG:
+        crowded = self._reader is not None and self._reader.pushed(data)
+        if crowded or self._viewers or self._waiting or backlog > EAGER_BACKLOG:
             if backlog > MOST_BACKLOG:
                 self._hold_back(on=True)
             self._wake()
@@ -218,7 +223,7 @@ class LiveScreen:
 
         For calls made by `when_current`: else what waits would all be parsed at once.
         """
-        self.terminal.catch_up()
+        self._catch_up()
         keyframe = self.terminal.dump() + self.terminal.pending
         self._tell_faults()
         return keyframe
@@ -243,9 +248,27 @@ class LiveScreen:
         """
         if self.terminal.backlog > SLICE_BYTES:
             return False
-        self.terminal.catch_up()
+        self._catch_up()
         self._tell_faults()
         return True
+
+    def _catch_up(self) -> None:
+        """Parse all that waits, with a stop wherever a picture is wanted."""
+        terminal = self.terminal
+        while self._reader is not None and self._reader.places and terminal.backlog:
+            self._parse(SLICE_BYTES)
+        terminal.catch_up()
+
+    def _parse(self, limit: int) -> int:
+        """Parse up to `limit` bytes, or to where a picture is wanted; return how many."""
+        terminal, reader = self.terminal, self._reader
+        if reader is None:
+            return terminal.advance(limit)
+        stop = reader.next_place(terminal.offset)
+        taken = terminal.advance(min(limit, stop) if stop else limit)
+        if reader.places and not terminal.stream.held:
+            reader.look(terminal)
+        return taken
 
     def _tell_faults(self) -> None:
         """Tell of errors of ours that reset the screen: of the first, then whenever they have doubled."""
@@ -261,6 +284,9 @@ class LiveScreen:
 
     def close(self) -> None:
         """Stop following."""
+        if self._reader is not None:
+            self._reader.close(self.terminal if self._look() else None)
+            self._reader = None
         self._closed = True
         self._viewers.clear()
         self._waiting.clear()
@@ -315,7 +341,7 @@ class LiveScreen:
                 if terminal.backlog > SLICE_BYTES and self._urgent():
                     self._hold_back(on=True)
                 start = perf_counter()
-                left -= terminal.advance(SLICE_BYTES)
+                left -= self._parse(SLICE_BYTES)
                 self._tell_faults()
                 if terminal.backlog < LOW_BACKLOG and not self._urgent():
                     self._hold_back(on=False)
@@ -339,6 +365,8 @@ class LiveScreen:
         terminal = self.terminal
         if terminal.backlog > SLICE_BYTES:
             return
+        if self._reader is not None and not terminal.backlog:
+            self._reader.current(terminal)
         often = perf_counter() - self._kept_at < FLOOD_KEYFRAMES
         if not (self._flood and often) and self._ties.keyframe_due():
             self._kept_at = perf_counter()
