@@ -10,7 +10,6 @@ from typing import Final, NamedTuple, cast
 from bastion.core.terminal.grid import Row, blank_row
 from bastion.core.terminal.style import PLAIN, Style
 
-
 NEVER: Final = 1 << 16
 """A column that no row has."""
 
