@@ -91,7 +91,7 @@ def test_a_viewers_keyframe_leaves_the_keyboard_and_mouse_alone() -> None:
     assert text(looking_on.snapshot()) == ["text", "", ""]
 
 
-SHOWN_BY_TMUX = ("vim-edit", "mc", "htop", "git-log", "nano", "dialog-linux", "less", "man", "unicode-cat", "tmux-inside", "vttest-2")
+SHOWN_BY_TMUX = ("vim-edit", "mc", "htop", "git-log", "nano", "dialog-linux", "less", "man", "utf8-vim", "tmux-inside", "vttest-2")
 
 
 @pytest.fixture(scope="module")
