@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -174,6 +174,26 @@ class Recording:
         self._go_on(lambda writer: writer.marker(text, at), 1, at)
         if self._writer is not None:
             self._sides.append(Entry(self._writer.time, kind, who, text))
+
+    @property
+    def faithful(self) -> bool:
+        """Whether the last output is on file byte for byte, or its last bytes as a tail."""
+        writer = self._writer
+        return writer is not None and writer.faithful and self._strict and self._veil is None and self.failure is None
+
+    @property
+    def length(self) -> int:
+        """Bytes of the cast so far."""
+        return self._writer.length if self._writer is not None else 0
+
+    @property
+    def amid(self) -> bool:
+        """Whether the output so far ends within a character."""
+        return self._writer is None or not self._writer.between_characters
+
+    def chunks(self, offset: int) -> Iterator[bytes]:
+        """Return the cast's bytes from an offset on."""
+        return self._recorder.chunks(self._subject.session, offset)
 
     @property
     def keyframe_due(self) -> bool:
@@ -436,6 +456,10 @@ class Recorder:
     def stop(self) -> None:
         """End `run` after a last sync."""
         self._stopped.set()
+
+    def chunks(self, session_id: str, offset: int) -> Iterator[bytes]:
+        """Return the cast's bytes from an offset on."""
+        return self._recordings.chunks(session_id, offset)
 
     def append_side(self, session_id: str, name: str, data: bytes) -> None:
         """Append to a recording's side file; called in a thread."""
