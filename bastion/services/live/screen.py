@@ -28,11 +28,12 @@ from bastion.core.terminal.overlay import Overlay, overlay
 from bastion.core.terminal.past import past
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.values import Size
+from bastion.services.live.reading import MOST_PLACES, ScreenReader
 from bastion.services.live.unread import Readable, Unread
 from bastion.services.tasks import spawn
 
 FRAMES: Final = 30
-SECONDS_A_VIEWER: Final = 0.0007  # a frame costs 0.1 ms a viewer, and as much at the other end: many get fewer frames
+SECONDS_A_VIEWER: Final = 0.002  # a frame costs 0.1 ms a viewer, and as much at the other end: beyond 16 they get fewer frames, 50 get 10
 SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the loop breathes between slices
 QUIET_SECONDS: Final = 0.5
 EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed closely
@@ -45,7 +46,8 @@ MOST_BACKLOG: Final = 4 * 1024 * 1024  # further behind than this, the endpoint 
 LOW_BACKLOG: Final = 1024 * 1024  # until no more than this is left
 FLOOD_KEYFRAMES: Final = 1.0  # seconds between keyframes of a flood, though due more often
 LONGEST_DUE: Final = 10.0  # seconds after which a flood is stopped for a moment, so that a keyframe can be made
-VIEWERS_A_TURN: Final = 16
+VIEWERS_A_TURN: Final = 4  # 0.4 ms; between turns everybody else's keys are served
+SPREAD: Final = 0.5  # the part of a frame's time over which its viewers are served: a burst to fifty delays who types
 
 
 class Picture(Protocol):
@@ -78,6 +80,8 @@ class Ties(NamedTuple):
     """Read nothing more from the endpoint, or go on."""
     failed: Callable[[int, str], None]
     """Take note that an error of ours reset the screen: how often so far, and where the latest was."""
+    reader: ScreenReader | None = None
+    """Who tells the search index what stands on it."""
     recording: Readable | None = None
     """Where all output is before it is pushed."""
 
@@ -98,6 +102,7 @@ class LiveScreen:
         self._terminal: Terminal | None = None
         self._first_size = size
         self._ties = ties
+        self._reader = ties.reader
         self._quiet: asyncio.TimerHandle | None = None
         self._pushed = 0  # bytes, since somebody last looked
         self._flood = False
@@ -119,7 +124,7 @@ class LiveScreen:
     def terminal(self) -> Terminal:
         """Return the terminal, made at first need."""
         if self._terminal is None:
-            self._terminal = Terminal(*self._first_size)
+            self._terminal = Terminal(*self._first_size, searchable=self._reader is not None)
         return self._terminal
 
     @property
@@ -137,19 +142,21 @@ class LiveScreen:
         self._pushed += len(data)
         if self._unread is not None:
             self._unread.output(data)
+            if self._reader is not None:
+                self._reader.pushed(data)
             self._wake()
             return
         terminal = self._terminal or self.terminal
         terminal.push(data)
         self._total += len(data)
         backlog = terminal.backlog
+        crowded = self._reader is not None and self._reader.pushed(data)
         if backlog > EAGER_BACKLOG and (self._mark is None or self._total - self._mark[0] > backlog):
-            file = self._ties.recording
-            self._mark = (self._total, file.length) if file is not None and file.faithful and not file.amid else None
-        if self._viewers or self._waiting or backlog > EAGER_BACKLOG:
-            if backlog > LAZY_BACKLOG and not self._viewers and not self._urgent():
-                self._leave_unread()
-            elif backlog > MOST_BACKLOG:
+            place = self._ties.recording.place() if self._ties.recording is not None else (0, False, False)
+            self._mark = (self._total, place[0]) if place[1:] == (True, False) else None
+        if crowded or self._viewers or self._waiting or backlog > EAGER_BACKLOG:
+            lazy = backlog > LAZY_BACKLOG and not self._viewers and not self._urgent()
+            if not (lazy and self._leave_unread()) and backlog > MOST_BACKLOG:
                 self._hold_back(on=True)
             self._wake()
         elif self._quiet is None:
@@ -239,7 +246,7 @@ class LiveScreen:
 
         For calls made by `when_current`: else what waits would all be parsed at once.
         """
-        self.terminal.catch_up()
+        self._catch_up()
         keyframe = self.terminal.dump() + self.terminal.pending
         self._tell_faults()
         return keyframe
@@ -264,9 +271,27 @@ class LiveScreen:
         """
         if self.terminal.backlog > SLICE_BYTES or self._unread is not None:
             return False
-        self.terminal.catch_up()
+        self._catch_up()
         self._tell_faults()
         return True
+
+    def _catch_up(self) -> None:
+        """Parse all that waits, with a stop wherever a picture is wanted."""
+        terminal = self.terminal
+        while self._reader is not None and self._reader.places and terminal.backlog:
+            self._parse(SLICE_BYTES)
+        terminal.catch_up()
+
+    def _parse(self, limit: int) -> int:
+        """Parse up to `limit` bytes, or to where a picture is wanted; return how many."""
+        terminal, reader = self.terminal, self._reader
+        if reader is None:
+            return terminal.advance(limit)
+        stop = reader.next_place(terminal.offset)
+        taken = terminal.advance(min(limit, stop) if stop else limit)
+        if reader.places and not terminal.stream.held:
+            reader.look(terminal)
+        return taken
 
     def _tell_faults(self) -> None:
         """Tell of errors of ours that reset the screen: of the first, then whenever they have doubled."""
@@ -282,6 +307,9 @@ class LiveScreen:
 
     def close(self) -> None:
         """Stop following."""
+        if self._reader is not None:
+            self._reader.close(self.terminal if self._look() else None)
+            self._reader = None
         self._closed = True
         self._viewers.clear()
         self._waiting.clear()
@@ -304,7 +332,7 @@ class LiveScreen:
                 pace = max(1 / FRAMES, len(self._viewers) * SECONDS_A_VIEWER)
                 more = await self._advance(pace)
                 if self._viewers and not self._closed:
-                    await self._frame()
+                    await self._frame(pace)
                 if more:
                     continue
                 if self._dirty.is_set():
@@ -338,7 +366,7 @@ class LiveScreen:
                 if terminal.backlog > SLICE_BYTES and self._urgent():
                     self._hold_back(on=True)
                 start = perf_counter()
-                left -= terminal.advance(SLICE_BYTES)
+                left -= self._parse(SLICE_BYTES)
                 self._tell_faults()
                 if terminal.backlog < LOW_BACKLOG and not self._urgent():
                     self._hold_back(on=False)
@@ -358,7 +386,13 @@ class LiveScreen:
     def _leave_unread(self) -> bool:
         """Leave what waits, and what comes, to the recording; return whether it stands there."""
         file, mark = self._ties.recording, self._mark
-        if self._unread is None and file is not None and mark is not None and file.faithful and self.terminal.unpush(self._total - mark[0]):
+        if (
+            self._unread is None
+            and file is not None
+            and mark is not None
+            and file.place()[1]
+            and self.terminal.unpush(self._total - mark[0])
+        ):
             self._unread = Unread(file, Size(self.terminal.columns, self.terminal.lines), mark[1])
             self._mark = None
         return self._unread is not None
@@ -375,7 +409,7 @@ class LiveScreen:
             self._unread = None
             return
         if unread.left <= 0:
-            items += [unread.tail, *unread.kept]
+            items += unread.rest
             self._unread = None
         for item in items:
             if isinstance(item, bytes):
@@ -391,13 +425,16 @@ class LiveScreen:
         if self._unread is None:
             return perf_counter() - self._kept_at > LONGEST_DUE and self._ties.keyframe_due()
         most = MOST_UNREAD - (UNREAD_STEP if self._holding_back else 0)
-        return bool(self._viewers or self._unread.kept) or self._unread.left > most
+        crowded = self._reader is not None and len(self._reader.places) > MOST_PLACES
+        return crowded or bool(self._viewers or self._unread.kept) or self._unread.left > most
 
     def _now_current(self) -> None:
         """Do what waited for the screen to show all that came, if it does."""
         terminal = self.terminal
         if terminal.backlog > SLICE_BYTES:
             return
+        if self._reader is not None and not terminal.backlog:
+            self._reader.current(terminal)
         often = perf_counter() - self._kept_at < FLOOD_KEYFRAMES
         if not (self._flood and often) and self._ties.keyframe_due():
             self._kept_at = perf_counter()
@@ -407,7 +444,7 @@ class LiveScreen:
         for call in waiting:
             call()
 
-    async def _frame(self) -> None:
+    async def _frame(self, pace: float) -> None:
         current = self.terminal.snapshot()
         shared: dict[tuple[object, ...], tuple[Grid, bytes]] = {}
         done = 0
@@ -433,8 +470,8 @@ class LiveScreen:
             if data:
                 viewer.picture.show(data)
             done += 1
-            if done % VIEWERS_A_TURN == 0:
-                await asyncio.sleep(0)
+            if done % VIEWERS_A_TURN == 0 and done < len(self._viewers):
+                await asyncio.sleep(pace * SPREAD * VIEWERS_A_TURN / len(self._viewers))
 
 
 def _drawn(grid: Grid, viewer: _Viewer, status: Row | None, panel: tuple[Row, ...]) -> tuple[Grid, bytes]:

@@ -20,19 +20,8 @@ if TYPE_CHECKING:
 class Readable(Protocol):
     """A recording that can be read while it is written."""
 
-    @property
-    def length(self) -> int:
-        """Its bytes so far."""
-        ...
-
-    @property
-    def faithful(self) -> bool:
-        """Whether the last output is in it byte for byte."""
-        ...
-
-    @property
-    def amid(self) -> bool:
-        """Whether the output so far ends within a character."""
+    def place(self) -> tuple[int, bool, bool]:
+        """Return its length, whether the last output is in it byte for byte, and whether the end of that waits still."""
         ...
 
     def chunks(self, offset: int) -> Iterator[bytes]:
@@ -53,15 +42,12 @@ class Unread:
     def __init__(self, recording: Readable, size: Size, offset: int) -> None:
         self.at = offset
         self.kept: list[bytes | Size] = []
-        """What comes after the last that is to be read."""
+        """What comes after the last that is to be read, once something came that is not on file as it was."""
+        self._late: list[bytes | Size] = []  # what came since all of it was on file: the last of it waits still
+        self._late_bytes = 0
         self._recording = recording
         self._stop = offset  # up to here the cast is what was output
         self._reader = CastReader.resume(Header(V3, size), offset, 0)
-
-    @property
-    def tail(self) -> bytes:
-        """Return the output bytes that stand in no event yet, as of `at`."""
-        return self._reader.tail
 
     @property
     def left(self) -> int:
@@ -70,17 +56,30 @@ class Unread:
 
     def output(self, data: bytes) -> None:
         """Take note of output that is on file now."""
-        if self.kept or not self._recording.faithful:
+        length, faithful, waits = self._recording.place()
+        if self.kept:
             self.kept.append(data)
+        elif faithful and not waits:
+            self._stop = length
+            self._late.clear()
+            self._late_bytes = 0
         else:
-            self._stop = self._recording.length
+            self._late.append(data)
+            self._late_bytes += len(data)
+            if not faithful or self._late_bytes > READ_BYTES:
+                self.kept, self._late = self._late, []
 
     def resize(self, size: Size) -> None:
         """Take note of a change of size that is on file now."""
-        if self.kept:
-            self.kept.append(size)
+        if self.kept or self._late:
+            (self.kept or self._late).append(size)
         else:
-            self._stop = self._recording.length
+            self._stop = self._recording.place()[0]
+
+    @property
+    def rest(self) -> list[bytes | Size]:
+        """Return what comes after all that was read."""
+        return [*self.kept, *self._late]
 
     def read(self) -> list[bytes | Size]:
         """Return the next output and sizes, in order; at most so many that they come from `READ_BYTES`. To be called in a thread."""
