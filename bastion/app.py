@@ -29,9 +29,11 @@ from bastion.backends.patterns import mask_rules
 from bastion.backends.policies import PolicyFolder, load_policy
 from bastion.backends.policies.document import read_document
 from bastion.backends.recordings import RecordingFolder
+from bastion.backends.recordings.beside import PackingProcess
 from bastion.backends.search import SqliteIndex
 from bastion.backends.store import Store, open_store
 from bastion.backends.store.ids import RandomIds
+from bastion.backends.store.witness import FileWitness, SyslogWitness, Witness
 from bastion.backends.vault import AesVault, Ed25519Signer
 from bastion.backends.vault.keys import Keys
 from bastion.core.access.decide import decide
@@ -39,6 +41,7 @@ from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Misconfigured, Missing, Unavailable
 from bastion.core.identity import Identity
+from bastion.core.recording import retention
 from bastion.core.session.chord import parse_chord
 from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.gate import run as run_command
@@ -82,6 +85,7 @@ from bastion.services.setup import (
 )
 from bastion.services.signpost import Signpost
 from bastion.services.stocktaking import Stocktaking
+from bastion.services.storage import Storage
 from bastion.services.tasks import spawn
 from bastion.settings import Settings, as_toml, shipped_policies
 
@@ -113,6 +117,7 @@ class House:
     gatekeeper: Gatekeeper
     recorder: Recorder
     packer: Packer
+    storage: Storage
     harvest: Harvest
     live: Live
     control: Control
@@ -149,7 +154,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     except ValueError as error:
         raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
     with _the_only_one(settings.home):
-        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
+        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer, witnesses=_witnesses(settings))
         try:
             async with Auditor(store.audit, clock) as auditor, contextlib.AsyncExitStack() as closing:
                 recordings = RecordingFolder(str(settings.recordings))
@@ -164,7 +169,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     rules=rules,
                     masks_credentials=settings.recording.mask_credentials,
                 )
-                packer = Packer(recordings, clock, level=settings.recording.compression, after=settings.recording.compress_after)
+                packing = PackingProcess(recordings.root, settings.recording.compression)
+                packer = Packer(recordings, clock, packing, after=settings.recording.compress_after)
                 gatekeeper = Gatekeeper(policies, source, clock)
                 dialer = EndpointDialer(
                     SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
@@ -193,7 +199,19 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 keys = Keys()
                 people = People(store.users, auditor, clock, ids.new_id, gatekeeper.roles)
                 inventory = Inventory(store.endpoints, store.credentials, vault, dialer, keys, auditor, clock, ids.new_id)
+                storage = Storage(
+                    recordings,
+                    store.sessions,
+                    store.endpoints,
+                    auditor,
+                    clock,
+                    recorder.least_free,
+                    retention.parse(settings.retention.rules),
+                    two_people=settings.retention.two_people,
+                    forget=harvest.remove,
+                )
                 desk = Desk(
+                    storage=storage,
                     clock=clock,
                     policies=gatekeeper,
                     auditor=auditor,
@@ -216,9 +234,24 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)
-                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, harvest, live, control, login, desk)
+                yield House(
+                    settings, clock, store, auditor, policies, gatekeeper, recorder, packer, storage, harvest, live, control, login, desk
+                )
         finally:
             await store.close()
+
+
+def _witnesses(settings: Settings) -> list[Witness]:
+    """Return who is told of the audit log's checkpoints. Raises `Misconfigured`."""
+    told: list[Witness] = []
+    if settings.audit.checkpoints:
+        told.append(FileWitness(settings.home / settings.audit.checkpoints))
+    if settings.audit.syslog:
+        try:
+            told.append(SyslogWitness(settings.audit.syslog, settings.node))
+        except ValueError as error:
+            raise Misconfigured("settings.invalid", f"audit.syslog: {error}.") from error
+    return told
 
 
 class Host:
@@ -247,7 +280,6 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
-            packing = spawn("packer", house.packer.run())
             if not settings.recording.search:
                 house.harvest.stop()
             harvest = spawn("harvest", house.harvest.run())
@@ -256,6 +288,8 @@ class Host:
                 "policies": house.policies.watch(),
                 "collector": _collect(house.live),
                 "pulse": pulse.run(),
+                "packer": house.packer.run(),
+                "storage": house.storage.run(),
             }
             tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
@@ -269,12 +303,10 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
-                house.packer.stop()
                 house.harvest.stop()
                 for task in tasks:
                     task.cancel()
                 await recording
-                await packing
                 await harvest
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0

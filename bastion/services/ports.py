@@ -179,7 +179,7 @@ class Farewell:
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
-    """Which sessions to list; empty fields match all."""
+    """Which sessions to list; empty fields match all. `longer`, `shorter`: seconds, of sessions that ended."""
 
     user: str = ""
     endpoint: str = ""
@@ -189,15 +189,12 @@ class SessionFilter:
     limit: int = 100
     skip: int = 0
     recorded: bool = False
-    """Only those with a recording."""
     participant: str = ""
     longer: float | None = None
     shorter: float | None = None
-    """Seconds; sessions that still run have no length."""
     reason: str = ""
     tag: str = ""
     handed_over: bool | None = None
-    """Whether the keyboard changed hands."""
 
 
 class Sessions(Protocol):
@@ -277,8 +274,14 @@ class AuditStore(Protocol):
     def entries(self, since: int = 0) -> AsyncIterator[AuditEntry]:
         """Yield every entry with seq > since, in order."""
 
-    async def verify(self) -> tuple[int, str]:
-        """Return (entries checked, "" or what is wrong with the first bad one)."""
+    async def seq_before(self, at: float) -> int:
+        """Return the last entry that happened before that time; 0 for none."""
+
+    async def verify(self, elsewhere: Sequence[bytes] = ()) -> tuple[int, str]:
+        """Return (entries checked, "" or what is wrong with the first bad one).
+
+        `elsewhere`: lines of signed checkpoints that were kept beside this machine.
+        """
 
 
 # ---------------------------------------------------------------- the far side
@@ -421,6 +424,17 @@ class RecordingWriter(Protocol):
         """Note the state ("closed" or "failed") and close."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What one recording takes: `day` is "YYYY-MM-DD" (UTC), `bytes` all its files on disk, `cast` the plain cast's bytes."""
+
+    session_id: str
+    day: str
+    bytes: int
+    cast: int
+    packed: bool
+
+
 class SideReader(Protocol):
     """A side file opened for reading at any place; it may grow meanwhile."""
 
@@ -466,6 +480,15 @@ class Recordings(Protocol):
 
         Stops when `go_on` says no. `level` 0 leaves it plain for good. `OSError`: it is as it was, and waits still.
         """
+
+    def stored(self) -> Iterator[Stored]:
+        """Yield what every recording takes, by day."""
+
+    def remove(self, session_id: str) -> int:
+        """Take a recording away for good; return the bytes that are free now. `Missing`; `Conflict` while it is live."""
+
+    def empty_trash(self) -> int:
+        """End removals that a crash cut off; return the bytes that are free now."""
 
     def close_interrupted(self, session_id: str, then: Callable[[], None] | None = None) -> None:
         """Cut an unfinished cast after its last whole line, mark it interrupted and close it.

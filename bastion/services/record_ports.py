@@ -12,7 +12,7 @@ from bastion.core.recording.search import Found, IndexState, Portion, Wanted
 
 @dataclass(frozen=True, slots=True)
 class RecordingNote:
-    """What somebody wrote to a recording. Never changed, never removed but with the recording."""
+    """What somebody wrote to a recording. Never changed."""
 
     session_id: str
     at: float
@@ -37,9 +37,6 @@ class Annotations(Protocol):
 
     async def notes(self, session_id: str) -> Sequence[RecordingNote]:
         """Return a recording's notes, oldest first."""
-
-    async def forget(self, session_id: str) -> None:
-        """Remove the tags and notes of a recording that is gone."""
 
 
 class SearchIndex(Protocol):

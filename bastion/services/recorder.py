@@ -384,10 +384,14 @@ class Recorder:
         )
         return self._recordings.create(subject.session, fields, started_at, self._clock.monotonic())
 
+    def least_free(self) -> int:
+        """Return how many bytes must stay free for a session to begin."""
+        return max(self._low_water[0], int(self._recordings.free()[1] * self._low_water[1]))
+
     def check_room(self) -> None:
         """Raise `Unavailable` (`recording.low_water`) when too little space is left to start something."""
-        free, total = self._recordings.free()
-        least = max(self._low_water[0], int(total * self._low_water[1]))
+        free, _ = self._recordings.free()
+        least = self.least_free()
         if free < least:
             raise Unavailable(
                 "recording.low_water",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,7 @@ from bastion.backends.store.files import private_file, private_folder
 from bastion.backends.store.preferences import SqlPreferences
 from bastion.backends.store.sessions import SqlSessions
 from bastion.backends.store.users import SqlUsers
+from bastion.backends.store.witness import Witness
 from bastion.core.audit.checkpoint import EVERY_SECONDS, Signer, Verifier
 from bastion.core.values import NAME
 from bastion.services.ports import Clock
@@ -68,6 +70,7 @@ async def open_store(
     signer: Signer | None = None,
     verifier: Verifier | None = None,
     checkpoint_seconds: float = EVERY_SECONDS,
+    witnesses: Sequence[Witness] = (),
 ) -> Store:
     """Open the database file at `path`, making it, its folder and its tables when they are not there.
 
@@ -89,6 +92,7 @@ async def open_store(
             signer=signer,
             verifier=verifier,
             every_seconds=checkpoint_seconds,
+            witnesses=witnesses,
         )
         if signer is not None:
             await audit.open()

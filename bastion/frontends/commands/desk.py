@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bastion.services.search import Search
     from bastion.services.signpost import Signpost
     from bastion.services.stocktaking import Stocktaking
+    from bastion.services.storage import Storage
 
 _OPENS: Final = ("connect", "exec", "sftp", "scp")
 _BREATH: Final = 100  # decisions in one go
@@ -253,6 +254,7 @@ class Desk:
     """The key that speaks to the bastion in a session."""
     node: Node | None = None
     """None where nothing is served: the host's program on its own."""
+    storage: Storage | None = None
     stocktaking: Stocktaking | None = None
     signpost: Signpost | None = None
     """How people's machines find and know this bastion."""
