@@ -68,8 +68,8 @@ class Replay:
         """Send the recording as plain lines with times and names."""
         end = "\r\n" if console.term else "\n"
         chunks = await asyncio.to_thread(self._recordings.chunks, session_id)
-        _, events, reader = await asyncio.to_thread(read, chunks)
-        await send(console, _joined(f"{line}{end}".encode() for line in transcript(events)))
+        header, events, reader = await asyncio.to_thread(read, chunks)
+        await send(console, _joined(f"{line}{end}".encode() for line in transcript(events, header.size)))
         for note in reader.notes:
             console.write_error(f"{note}{end}".encode())
 
