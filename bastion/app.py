@@ -405,7 +405,8 @@ def _tell_reload(house: House, report: Reload) -> None:
 
 
 def _ssh_dialer(settings: Settings) -> SshDialer:
-    return SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout)
+    limits = settings.sessions
+    return SshDialer(settings.path(USER_CA), limits.connect_timeout, limits.login_timeout, limits.endpoint_keepalive)
 
 
 def _tunnels(house: House) -> Tunnels:
