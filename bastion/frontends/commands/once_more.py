@@ -20,13 +20,13 @@ def offering_again(door: Door, connect: Program) -> Program:
     """Return a program that runs `connect`, and again as long as its endpoint is lost and the person at the terminal says so."""
 
     async def program(console: Console) -> int:
+        at = door.at(console, door.windows)
         while True:
             try:
-                return await connect(console)
+                return await connect(at.handover())
             except Ended as error:
                 if error.code != LOST or not console.term or not console.is_open:
                     raise
-                at = door.at(console, door.windows)
                 at.warn(f"\nbastion: {error.public}")
                 try:
                     answer = await at.ask("Connect again? [Y/n] ")
