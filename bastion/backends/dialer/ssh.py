@@ -157,6 +157,11 @@ class SshDialer:
         self._connect_timeout = connect_timeout
         self._login_timeout = login_timeout
 
+    @property
+    def timeouts(self) -> tuple[float, float]:
+        """Return seconds until an endpoint must be reached, and until it must have let us in."""
+        return self._connect_timeout, self._login_timeout
+
     def _certified(self, grant: Grant) -> Any:
         """Make a key for this one connection and a certificate that is good for minutes (OpenSSH PROTOCOL.certkeys)."""
         try:
