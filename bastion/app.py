@@ -69,6 +69,7 @@ from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
 from bastion.services.revocation import Revocation
+from bastion.services.rotation import Rotation
 from bastion.services.search import Search
 from bastion.services.setup import (
     HOST_CA,
@@ -230,6 +231,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
                     signpost=_signpost(settings),
+                    rotation=Rotation(store.endpoints, store.credentials, vault, dialer, keys, auditor, clock, ids.new_id),
                     stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)

@@ -163,7 +163,7 @@ class SshDialer:
         key = asyncssh.generate_private_key("ssh-ed25519")
         certificate = authority.generate_user_certificate(
             key,
-            key_id=f"{grant.identity.name} through the bastion to {grant.endpoint.name}",
+            key_id=f"bastion session {grant.session or 'none'} of {grant.identity.name} on {grant.endpoint.name}",
             principals=[grant.login.name],
             valid_after="-1m",  # clocks differ a little
             valid_before=f"+{CERTIFICATE_MINUTES}m",
@@ -191,7 +191,7 @@ class SshDialer:
         far = _Far()
         options = await self._options(grant, far, unlock)
         until = asyncio.get_running_loop().time() + self._login_timeout
-        connection = await self._connected(endpoint, far, options)
+        connection = await self._connected(endpoint, far, options, asked=grant.login.method == "ask")
         far.password = None
         relay = _Relay(events)
         try:
@@ -271,7 +271,7 @@ class SshDialer:
             raise _unreachable(endpoint, error) from error
         connection.abort()
 
-    async def _connected(self, endpoint: Endpoint, far: _Far, options: Any) -> ClientConnection:
+    async def _connected(self, endpoint: Endpoint, far: _Far, options: Any, *, asked: bool) -> ClientConnection:
         name = f"{endpoint.name} ({endpoint.address})"
         try:
             return await connect(
@@ -284,9 +284,8 @@ class SshDialer:
         except asyncssh.HostKeyNotVerifiable as error:
             raise _untrusted(endpoint, far, error) from error
         except asyncssh.PermissionDenied as error:
-            raise Unavailable(
-                "endpoint.auth_failed", f"{name} refused the stored credential of its login. An admin can replace it.", str(error)
-            ) from error
+            what = "the password that you typed" if asked else "the stored credential of its login. An admin can replace it"
+            raise Unavailable("endpoint.auth_failed", f"{name} refused {what}.", str(error)) from error
         except asyncssh.KeyExchangeFailed as error:
             raise _no_common(endpoint, error) from error
         except (asyncssh.Error, OSError, ValueError) as error:

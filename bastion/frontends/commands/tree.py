@@ -8,6 +8,7 @@ from bastion.frontends.commands import (
     addressing,
     admin,
     audits,
+    credentials,
     endpoints,
     general,
     keys,
@@ -26,7 +27,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 root = Noun("bastion", help="Reach machines through the bastion, together, on the record. Without a command: the menu.")
-for room in (general, addressing, admin, sessions, together, recordings, search, storage, keys, users, endpoints, policies, audits, node):
+for room in (
+    general,
+    addressing,
+    admin,
+    sessions,
+    together,
+    recordings,
+    search,
+    storage,
+    keys,
+    users,
+    endpoints,
+    credentials,
+    policies,
+    audits,
+    node,
+):
     room.fill(root)
 
 
