@@ -138,6 +138,14 @@ class SessionLimits(_Section):
         return value
 
 
+class Forwards(_Section):
+    """TCP tunnels. Which there may be is policy; here is only what no rule opens by itself."""
+
+    own_host: bool = Field(
+        default=False, description="Whether rules may reach this very host, loopback too: for trying out, not for keeping."
+    )
+
+
 class Recording(_Section):
     """How casts are written."""
 
@@ -207,6 +215,7 @@ class Settings(_Section):
     paths: Paths = Field(default_factory=Paths)
     limits: Limits = Field(default_factory=Limits)
     sessions: SessionLimits = Field(default_factory=SessionLimits)
+    forwards: Forwards = Field(default_factory=Forwards)
     recording: Recording = Field(default_factory=Recording)
     retention: Retention = Field(default_factory=Retention)
     audit: Audit = Field(default_factory=Audit)

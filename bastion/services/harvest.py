@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from bastion.core.recording.keyframes import Keyframe
     from bastion.core.recording.lines import Flood, Line
-    from bastion.services.ports import Clock, Recordings, SessionRecord, Sessions
-    from bastion.services.record_ports import SearchIndex
+    from bastion.services.ports import Clock, SessionRecord, Sessions
+    from bastion.services.record_ports import Recordings, SearchIndex
 
 WRITE_SECONDS: Final = 30.0
 """How long lines wait to be written, at most: they can be found meanwhile, and many are cheaper to write than few."""

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from bastion.core.access.decision import Terms
     from bastion.core.audit.checkpoint import Signer
     from bastion.core.values import Size
-    from bastion.services.ports import Clock, Recordings, RecordingWriter
+    from bastion.services.ports import Clock
+    from bastion.services.record_ports import Recordings, RecordingWriter
 
 STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"

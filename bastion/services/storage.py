@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from bastion.core.identity import Identity
     from bastion.core.recording.retention import Rule
-    from bastion.services.ports import Auditing, Clock, Endpoints, Recordings, SessionRecord, Sessions, Stored
+    from bastion.services.ports import Auditing, Clock, Endpoints, SessionRecord, Sessions
+    from bastion.services.record_ports import Recordings, Stored
 
 TOMBSTONE: Final = "deleted "
 """What a session's `recording` begins with when its recording is deleted; when, by whom and why follow."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bastion.core.identity import Identity
     from bastion.core.values import Size
     from bastion.services.console import Console
+    from bastion.services.evidence import Evidence
     from bastion.services.guests import Guests
     from bastion.services.inventory import Inventory
     from bastion.services.invitations import Invitations
@@ -256,6 +257,8 @@ class Desk:
     guests: Guests
     replay: Replay
     search: Search
+    evidence: Evidence | None = None
+    """None where recordings are not sealed."""
     version: str = "0"
     chord: int = CHORD
     """The key that speaks to the bastion in a session."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Corrupt, Denied, Invalid, Missing
+from bastion.core.errors import Denied, Missing
 from bastion.core.recording.playback import parse_position
 from bastion.core.text import safe_text
 from bastion.frontends.commands.output import amount, span
@@ -21,7 +21,6 @@ from bastion.services.storage import TOMBSTONE, is_kept
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
-    from bastion.frontends.commands.output import Row
 
 MOST = 10_000  # sessions looked through by one --all
 
@@ -63,8 +62,8 @@ def fill(root: Noun) -> None:
     @click.option("--at", "at_text", default="", metavar="TIME", help="Start there: +1:20 from its start, or 12:30 by the clock.")
     async def replay(door: Door, session: str, speed: float, at_text: str) -> None:
         """Play a recording: space pauses, + and - change the speed, q quits."""
-        record = await _decided(door, session, "replay")
-        _note(door, record, "recording.replayed")
+        record = await decided(door, session, "replay")
+        note(door, record, "recording.replayed")
         at = parse_position(at_text, record.started_at) if at_text else 0
         await door.desk.replay.play(record.id, door.handover(), at=at, speed=speed)
 
@@ -72,8 +71,8 @@ def fill(root: Noun) -> None:
     @click.argument("session", type=SESSION, metavar="ID")
     async def transcript(door: Door, session: str) -> None:
         """Write a recording as plain lines with times and names."""
-        record = await _decided(door, session, "export")
-        _note(door, record, "recording.exported")
+        record = await decided(door, session, "export")
+        note(door, record, "recording.exported")
         await door.desk.replay.transcript(record.id, door.handover())
 
     @root.verb("cast", action="export", asks="service", examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast"])
@@ -81,64 +80,12 @@ def fill(root: Noun) -> None:
     @click.option("--v2", is_flag=True, help="As asciicast v2, for older players.")
     async def cast(door: Door, session: str, v2: bool) -> None:  # noqa: FBT001
         """Write a recording to standard output as asciicast, for asciinema and others."""
-        record = await _decided(door, session, "export")
-        _note(door, record, "recording.exported")
+        record = await decided(door, session, "export")
+        note(door, record, "recording.exported")
         await door.desk.replay.cast(record.id, door.handover(), version=2 if v2 else 3)
 
-    @root.verb("verify", action="replay", asks="service", examples=["verify 4f2a", "verify --all", "verify --all --json"])
-    @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
-    @click.option("--all", "every", is_flag=True, help="Every recording that you may replay.")
-    @json_option
-    async def verify(door: Door, session: str, every: bool, as_json: bool) -> int:  # noqa: FBT001
-        """Check recordings against their seals; exit code 65 and the first bad line where one was altered."""
-        if bool(session) == every:
-            raise Invalid("usage.verify", "Say which recording: verify ID, or verify --all.")
-        if every:
-            endpoints = {one.name: one for one in await door.desk.inventory.all()}
-            found = await door.desk.sessions.find(SessionFilter(limit=MOST))
-            decide = door.desk.policies.decide
-            records = [one for one in found if is_kept(one) and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
-            if not records and not decide(door.identity, "replay").allowed:
-                raise Denied("access.denied", f"verify: {decide(door.identity, 'replay').reason}")
-        else:
-            records = [await _decided(door, session, "replay")]
-        rows, bad = await _verified(door, records)
-        if not as_json:
-            for row in rows:
-                row.update(id=str(row["id"])[:12], good="good" if row["good"] else "ALTERED")
-        await door.listing(
-            ["id", "good", "lines", "seals", "line", "finding"], rows, as_json_list=as_json, empty="There is no recording to check."
-        )
-        if bad:
-            door.warn(f"{bad} of {len(rows)} recordings are not as they were sealed.")
-        return Corrupt.exit_code if bad else 0
 
-
-async def _verified(door: Door, records: list[SessionRecord]) -> tuple[list[Row], int]:
-    """Check recordings one after the other; return rows and how many are not as they were sealed."""
-    rows: list[Row] = []
-    bad = 0
-    for record in records:
-        verdict = await door.desk.replay.verify(record.id)
-        good = not verdict.finding and (verdict.ended or record.ended_at is None)
-        finding = verdict.finding or ("" if good else f"its end seal is missing: after line {verdict.lines} it was cut off")
-        bad += not good
-        rows.append(
-            {
-                "id": record.id,
-                "good": good,
-                "lines": verdict.lines,
-                "seals": verdict.seals,
-                "ended": verdict.ended,
-                "line": verdict.line,
-                "finding": finding,
-                "digest": verdict.digest,
-            }
-        )
-    return rows, bad
-
-
-async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:
+async def decided(door: Door, prefix: str, action: str) -> SessionRecord:
     """Return the session of that id if policy lets this person do `action` with it; else it does not exist for them."""
     endpoints = {one.name: one for one in await door.desk.inventory.all()}
     missing = Missing("recording.missing", f"There is no recording '{safe_text(prefix, 64)}'.")
@@ -156,7 +103,8 @@ async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:
     return record
 
 
-def _note(door: Door, record: SessionRecord, code: str) -> None:
+def note(door: Door, record: SessionRecord, code: str) -> None:
+    """Audit that somebody saw or took a recording."""
     who = door.identity
     event = AuditEvent(code, door.desk.clock.now(), who.name, who.source, subject=record.endpoint, session=record.id)
     door.desk.auditor.record(event)

@@ -31,7 +31,7 @@ from bastion.services.live.reading import ScreenReader
 from bastion.services.tasks import spawn
 
 FRAMES: Final = 30
-SECONDS_A_VIEWER: Final = 0.0007  # a frame costs 0.1 ms a viewer, and as much at the other end: many get fewer frames
+SECONDS_A_VIEWER: Final = 0.002  # a frame costs 0.1 ms a viewer, and as much at the other end: beyond 16 they get fewer frames, 50 get 10
 SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the loop breathes between slices
 QUIET_SECONDS: Final = 0.5
 EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed closely
@@ -42,7 +42,8 @@ MOST_BACKLOG: Final = 4 * 1024 * 1024  # further behind than this, the endpoint 
 LOW_BACKLOG: Final = 1024 * 1024  # until no more than this is left
 FLOOD_KEYFRAMES: Final = 1.0  # seconds between keyframes of a flood, though due more often
 LONGEST_DUE: Final = 10.0  # seconds after which a flood is stopped for a moment, so that a keyframe can be made
-VIEWERS_A_TURN: Final = 16
+VIEWERS_A_TURN: Final = 4  # 0.4 ms; between turns everybody else's keys are served
+SPREAD: Final = 0.5  # the part of a frame's time over which its viewers are served: a burst to fifty delays who types
 
 
 class Picture(Protocol):
@@ -308,7 +309,7 @@ class LiveScreen:
                 pace = max(1 / FRAMES, len(self._viewers) * SECONDS_A_VIEWER)
                 more = await self._advance(pace)
                 if self._viewers and not self._closed:
-                    await self._frame()
+                    await self._frame(pace)
                 if more:
                     continue
                 if self._dirty.is_set():
@@ -375,7 +376,7 @@ class LiveScreen:
         for call in waiting:
             call()
 
-    async def _frame(self) -> None:
+    async def _frame(self, pace: float) -> None:
         current = self.terminal.snapshot()
         shared: dict[tuple[object, ...], tuple[Grid, bytes]] = {}
         done = 0
@@ -401,8 +402,8 @@ class LiveScreen:
             if data:
                 viewer.picture.show(data)
             done += 1
-            if done % VIEWERS_A_TURN == 0:
-                await asyncio.sleep(0)
+            if done % VIEWERS_A_TURN == 0 and done < len(self._viewers):
+                await asyncio.sleep(pace * SPREAD * VIEWERS_A_TURN / len(self._viewers))
 
 
 def _drawn(grid: Grid, viewer: _Viewer, status: Row | None, panel: tuple[Row, ...]) -> tuple[Grid, bytes]:
