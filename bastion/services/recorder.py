@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from bastion.core.access.decision import Terms
     from bastion.core.audit.checkpoint import Signer
     from bastion.core.values import Size
-    from bastion.services.ports import Clock, Recordings, RecordingWriter
+    from bastion.services.ports import Clock
+    from bastion.services.record_ports import Recordings, RecordingWriter
 
 STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
@@ -101,6 +102,12 @@ class Recording:
         if self._veil is None:
             self._veil = Veil(self._recorder.rules)
         self._veil.learn(secret)
+
+    def veiled(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return lines of its screen as they may be written down."""
+        if self._veil is None or not texts:
+            return texts
+        return self._veil.text("\n".join(texts)).split("\n")
 
     def output(self, data: bytes, at: float) -> None:
         """Put output on file; only when this returned may it be shown. Strict: raises `Ended`.
@@ -378,10 +385,14 @@ class Recorder:
         )
         return self._recordings.create(subject.session, fields, started_at, self._clock.monotonic())
 
+    def least_free(self) -> int:
+        """Return how many bytes must stay free for a session to begin."""
+        return max(self._low_water[0], int(self._recordings.free()[1] * self._low_water[1]))
+
     def check_room(self) -> None:
         """Raise `Unavailable` (`recording.low_water`) when too little space is left to start something."""
-        free, total = self._recordings.free()
-        least = max(self._low_water[0], int(total * self._low_water[1]))
+        free, _ = self._recordings.free()
+        least = self.least_free()
         if free < least:
             raise Unavailable(
                 "recording.low_water",
