@@ -182,6 +182,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     recorder.least_free,
                     retention.parse(settings.retention.rules),
                     two_people=settings.retention.two_people,
+                    forget=harvest.remove,
                 )
                 desk = Desk(
                     storage=storage,

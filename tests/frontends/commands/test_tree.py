@@ -77,6 +77,7 @@ async def test_the_gate_leaves_nothing_open_that_is_not_listed_here():
     assert {path for path, verb in VERBS if verb.asks == "service"} == {
         "connect", "join", "attach", "kill", "pause", "resume", "recordings", "replay", "cast", "transcript", "verify", "evidence", "export", "admin",
         "invite", "kick", "request-control", "give", "take", "message", "search", "sftp",
+        "recordings show", "recordings tag", "recordings note",
     }  # fmt: skip
     assert {path for path, verb in VERBS if verb.action == verbs.SELF} == {
         "help", "whoami", "version", "ls", "menu", "ssh-config", "known-hosts", "sessions", "keys list", "keys add", "keys remove",
