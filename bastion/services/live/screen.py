@@ -446,7 +446,7 @@ class LiveScreen:
             call()
 
     async def _frame(self, pace: float) -> None:
-        unread = self._unread if self._flood else None
+        unread = self._unread
         current = self.terminal.snapshot() if unread is None else unread.glimpse(Size(self.terminal.columns, self.terminal.lines))
         shared: dict[tuple[object, ...], tuple[Grid, bytes]] = {}
         done = 0
