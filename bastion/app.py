@@ -71,7 +71,15 @@ class Host:
                 house.auditor.record(AuditEvent("audit.noticed", house.clock.now(), result="failed", reason=str(house.store.audit.notice)))
             pulse = Pulse(house.clock, thread_usage, house.auditor.record)
             node = Node(
-                settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory
+                settings.node,
+                house.clock,
+                pulse,
+                house.live,
+                house.auditor,
+                lambda: door.connections,
+                lambda: _disk(settings),
+                memory,
+                lambda: house.harvest.lag,
             )
             desk = replace(house.desk, node=node)
             jump = Jump(house.store.endpoints, house.gatekeeper, house.auditor, house.clock)

@@ -51,6 +51,7 @@ from bastion.services.people import People
 from bastion.services.policies import Policies
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
+from bastion.services.rotation import Rotation
 from bastion.services.search import Search
 from bastion.services.setup import (
     HOST_CA,
@@ -182,6 +183,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     recorder.least_free,
                     retention.parse(settings.retention.rules),
                     two_people=settings.retention.two_people,
+                    forget=harvest.remove,
                 )
                 desk = Desk(
                     storage=storage,
@@ -205,6 +207,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
                     signpost=_signpost(settings),
+                    rotation=Rotation(store.endpoints, store.credentials, vault, dialer, keys, auditor, clock, ids.new_id),
                     stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)
@@ -230,7 +233,8 @@ def _witnesses(settings: Settings) -> list[Witness]:
 
 def ssh_dialer(settings: Settings) -> SshDialer:
     """Return what dials SSH endpoints with the times of the settings."""
-    return SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout)
+    limits = settings.sessions
+    return SshDialer(settings.path(USER_CA), limits.connect_timeout, limits.login_timeout, limits.endpoint_keepalive)
 
 
 def _signpost(settings: Settings) -> Signpost:

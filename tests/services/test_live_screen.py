@@ -291,7 +291,7 @@ async def test_an_error_in_drawing_a_viewers_picture_is_told_and_the_next_pictur
         monkeypatch.undo()
         raise ValueError
 
-    monkeypatch.setattr(live, "diff", broken)
+    monkeypatch.setattr(live, "diff_slices", broken)
     session.screen.add("v", viewer)
     session.say(b"lost")
     async with asyncio.timeout(10):

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple, Protocol
 from bastion.core.errors import BastionError
 from bastion.core.terminal import Terminal
 from bastion.core.terminal.caps import Caps
-from bastion.core.terminal.diff import diff
+from bastion.core.terminal.diff import diff_slices
 from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.overlay import Overlay, overlay
 from bastion.core.terminal.past import past
@@ -461,13 +461,15 @@ class LiveScreen:
             found = shared.get(key)
             if found is None:
                 try:
-                    found = shared[key] = _drawn(grid, viewer, status, panel)
+                    found = shared[key] = await _drawn(grid, viewer, status, panel)
                 except Exception as error:  # noqa: BLE001 - what cannot be shown is reset, and nothing else is harmed
                     self.terminal.give_up(error)
                     self._tell_faults()
                     self._held = None
                     self._dirty.set()
                     return
+            if self._viewers.get(name) is not viewer:
+                continue  # they left, or took over, while it was drawn
             viewer.last, data = found
             if data:
                 viewer.picture.show(data)
@@ -476,13 +478,20 @@ class LiveScreen:
                 await asyncio.sleep(pace * SPREAD * VIEWERS_A_TURN / len(self._viewers))
 
 
-def _drawn(grid: Grid, viewer: _Viewer, status: Row | None, panel: tuple[Row, ...]) -> tuple[Grid, bytes]:
-    """Return a viewer's next picture, and the bytes that turn their last into it."""
+async def _drawn(grid: Grid, viewer: _Viewer, status: Row | None, panel: tuple[Row, ...]) -> tuple[Grid, bytes]:
+    """Return a viewer's next picture, and the bytes that turn their last into it; holds nobody up over a hostile one."""
     after = view(grid, viewer.viewport, status)
     if panel:
         over = min(len(panel), len(after.rows) - 1)
         after = replace(after, rows=(*panel[:over], *after.rows[over:]))
-    return after, diff(viewer.last, after, viewer.picture.caps)
+    slices = diff_slices(viewer.last, after, viewer.picture.caps)
+    while True:
+        try:
+            next(slices)
+        except StopIteration as done:
+            data: bytes = done.value
+            return after, data
+        await asyncio.sleep(0)
 
 
 def _nobody(_: str) -> bool:
