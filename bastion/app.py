@@ -482,7 +482,9 @@ async def _collect(live: Live) -> None:
 
 def _session_limits(settings: Settings) -> SessionLimits:
     wanted = settings.sessions
-    return SessionLimits(wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord))
+    return SessionLimits(
+        wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord), wanted.holder_size
+    )
 
 
 def _wire_limits(settings: Settings) -> Any:
