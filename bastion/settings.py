@@ -132,6 +132,9 @@ class SessionLimits(_Section):
     )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds until an endpoint must be reached; people do not wait longer.")
     login_timeout: Seconds = Field(default=20.0, description="Seconds in all until an endpoint must have let us in.")
+    endpoint_keepalive: Seconds = Field(
+        default=8.0, description="Seconds of silence before an endpoint is asked whether it lives; after three such times it is lost."
+    )
     drain: Seconds = Field(default=10.0, description="Seconds that live sessions get when the server is asked to stop.")
 
     @field_validator("chord")
@@ -139,6 +142,14 @@ class SessionLimits(_Section):
     def _chord(cls, value: str) -> str:
         parse_chord(value)  # its ValueError says what is wrong
         return value
+
+
+class Forwards(_Section):
+    """TCP tunnels. Which there may be is policy; here is only what no rule opens by itself."""
+
+    own_host: bool = Field(
+        default=False, description="Whether rules may reach this very host, loopback too: for trying out, not for keeping."
+    )
 
 
 class Recording(_Section):
@@ -210,6 +221,7 @@ class Settings(_Section):
     paths: Paths = Field(default_factory=Paths)
     limits: Limits = Field(default_factory=Limits)
     sessions: SessionLimits = Field(default_factory=SessionLimits)
+    forwards: Forwards = Field(default_factory=Forwards)
     recording: Recording = Field(default_factory=Recording)
     retention: Retention = Field(default_factory=Retention)
     audit: Audit = Field(default_factory=Audit)

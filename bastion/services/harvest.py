@@ -19,14 +19,15 @@ from bastion.core.recording.reader import CastReader, Header
 from bastion.core.recording.search import Portion
 from bastion.services.indexing import Index
 from bastion.services.ports import SessionFilter
+from bastion.services.storage import is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bastion.core.recording.keyframes import Keyframe
     from bastion.core.recording.lines import Flood, Line
-    from bastion.services.ports import Clock, Recordings, SessionRecord, Sessions
-    from bastion.services.record_ports import SearchIndex
+    from bastion.services.ports import Clock, SessionRecord, Sessions
+    from bastion.services.record_ports import Recordings, SearchIndex
 
 WRITE_SECONDS: Final = 30.0
 """How long lines wait to be written, at most: they can be found meanwhile, and many are cheaper to write than few."""
@@ -118,9 +119,13 @@ class Harvest:
             self._queue[sheaf.session] = None
         self._wake.set()
 
-    def forget(self, session: str) -> None:
-        """Take note that a recording is gone."""
+    async def remove(self, session: str) -> None:
+        """Forget a recording that is deleted; the next start does so where this cannot."""
         self._queue.pop(session, None)
+        try:
+            await self._index.remove(session)
+        except BastionError as error:
+            _log.error("a deleted recording stays in the search index for now: %s", error.detail or error.public)
 
     # ------------------------------------------------------------ what a search asks
 
@@ -199,9 +204,12 @@ class Harvest:
         until: float | None = None
         while not self._stopped:
             page = await self._sessions.find(SessionFilter(live=False, until=until, limit=_PAGE))
-            ids = [one.id for one in page if one.recording and one.id not in self._live]
-            known = await self._index.known(ids)
-            waiting += [one for one in ids if one not in known]
+            known = await self._index.known([one.id for one in page])
+            for one in page:
+                if is_kept(one) and one.id not in known and one.id not in self._live:
+                    waiting.append(one.id)
+                elif one.id in known and not is_kept(one):
+                    await self.remove(one.id)
             if len(page) < _PAGE or page[-1].started_at == until:
                 break
             until = page[-1].started_at

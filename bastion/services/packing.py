@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from bastion.services.ports import Clock, Recordings
+    from bastion.services.ports import Clock
+    from bastion.services.record_ports import Recordings
 
 LOOK_SECONDS: Final = 10.0
 _SHORTEST_LOOK: Final = 0.1

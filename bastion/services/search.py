@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from bastion.core.recording.search import Portion
     from bastion.services.gatekeeper import Gatekeeper
     from bastion.services.harvest import Harvest, Lag
-    from bastion.services.ports import Auditing, Clock, Endpoints, Recordings
-    from bastion.services.record_ports import SearchIndex
+    from bastion.services.ports import Auditing, Clock, Endpoints
+    from bastion.services.record_ports import Recordings, SearchIndex
 
 LONGEST: Final = 200
 """Characters of a text that is looked for."""

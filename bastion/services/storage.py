@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -19,11 +20,12 @@ from bastion.core.recording import retention
 from bastion.services.ports import SessionFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from bastion.core.identity import Identity
     from bastion.core.recording.retention import Rule
-    from bastion.services.ports import Auditing, Clock, Endpoints, Recordings, SessionRecord, Sessions, Stored
+    from bastion.services.ports import Auditing, Clock, Endpoints, SessionRecord, Sessions
+    from bastion.services.record_ports import Recordings, Stored
 
 TOMBSTONE: Final = "deleted "
 """What a session's `recording` begins with when its recording is deleted; when, by whom and why follow."""
@@ -76,6 +78,7 @@ class Storage:
         rules: Sequence[Rule] = (),
         *,
         two_people: bool = False,
+        forget: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._recordings = recordings
         self._sessions = sessions
@@ -85,6 +88,7 @@ class Storage:
         self._least = least
         self.rules = rules
         self.two_people = two_people
+        self._forget = forget
 
     async def use(self) -> Use:
         """Return what all recordings take, by day and by endpoint. `Unavailable` when the folder cannot be read."""
@@ -212,10 +216,10 @@ class Storage:
         stamp = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         names = " and ".join([*agreed, who])
         await self._sessions.save(replace(record, recording=f"{TOMBSTONE}{stamp} by {names}: {reason}"))
-        try:
+        with suppress(Missing):  # its files went before
             await asyncio.to_thread(self._recordings.remove, record.id)
-        except Missing:  # its files went before
-            return
+        if self._forget is not None:
+            await self._forget(record.id)
 
     def _audit(self, code: str, record: SessionRecord, by: Identity | None, reason: str, data: dict[str, object]) -> None:
         name, source = (by.name, by.source) if by else ("system", "")

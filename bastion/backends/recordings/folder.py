@@ -24,7 +24,7 @@ from bastion.backends.recordings.writer import CastWriter
 from bastion.core.errors import Conflict, Corrupt, Invalid, Misconfigured, Missing
 from bastion.core.recording import meta
 from bastion.core.recording.meta import Meta
-from bastion.services.ports import Stored
+from bastion.services.record_ports import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -16,12 +16,13 @@ from bastion.core.session.chord import CHORD
 from bastion.core.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bastion.core.access.endpoint import Endpoint
     from bastion.core.identity import Identity
     from bastion.core.values import Size
     from bastion.services.console import Console
+    from bastion.services.evidence import Evidence
     from bastion.services.guests import Guests
     from bastion.services.inventory import Inventory
     from bastion.services.invitations import Invitations
@@ -222,6 +223,13 @@ class Connect(Protocol):
         """Bring the owner back to a detached session."""
 
 
+class Rotation(Protocol):
+    """New keys for logins (`services.rotation.Rotation`)."""
+
+    async def rotate(self, by: Identity, endpoint: Endpoint, login_name: str | None, file: str, say: Callable[[str], None]) -> str:
+        """Give that login a new key; return its public line. What raises left the old key in force, or says which."""
+
+
 class Node(Protocol):
     """This process (`services.node.Node`)."""
 
@@ -249,11 +257,14 @@ class Desk:
     guests: Guests
     replay: Replay
     search: Search
+    evidence: Evidence | None = None
+    """None where recordings are not sealed."""
     version: str = "0"
     chord: int = CHORD
     """The key that speaks to the bastion in a session."""
     node: Node | None = None
     """None where nothing is served: the host's program on its own."""
+    rotation: Rotation | None = None
     storage: Storage | None = None
     stocktaking: Stocktaking | None = None
     signpost: Signpost | None = None

@@ -10,136 +10,75 @@ from typing import TYPE_CHECKING
 import click
 
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Corrupt, Denied, Invalid, Missing
+from bastion.core.errors import Denied, Invalid, Missing
 from bastion.core.recording.playback import parse_position
 from bastion.core.text import safe_text
-from bastion.frontends.commands.output import amount, span
-from bastion.frontends.commands.sessions import past_row
-from bastion.frontends.commands.verbs import ENDPOINT, SESSION, USER, Noun, json_option
-from bastion.services.ports import SessionFilter, SessionRecord
-from bastion.services.storage import TOMBSTONE, is_kept
+from bastion.frontends.commands.verbs import RECORDING, Noun
+from bastion.services.ports import SessionRecord
+from bastion.services.storage import is_kept
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
-    from bastion.frontends.commands.output import Row
 
 MOST = 10_000  # sessions looked through by one --all
 
 
 def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
-    listing = Noun("recordings", help="What was recorded.")
-    root.add_command(listing)
-
-    @listing.verb("recordings", action="replay", asks="service", examples=["recordings", "recordings --user alice --json"])
-    @click.option("--user", type=USER, default="", metavar="NAME", help="Only sessions that NAME started.")
-    @click.option("--endpoint", type=ENDPOINT, default="", metavar="NAME", help="Only sessions on NAME.")
-    @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
-    @json_option
-    async def recordings(door: Door, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001
-        """List the recordings that you may play, newest first."""
-        endpoints = {one.name: one for one in await door.desk.inventory.all()}
-        found = await door.desk.sessions.find(SessionFilter(user=user, endpoint=endpoint, limit=limit))
-        decide = door.desk.policies.decide
-        records = [one for one in found if one.recording and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
-        if not records:  # an empty list to somebody whom nothing is allowed is a refusal, and says so
-            decision = decide(door.identity, "replay")
-            may = decision.allowed or any(decide(door.identity, "replay", one).allowed for one in endpoints.values())
-            if not may:
-                raise Denied("access.denied", f"recordings: {decision.reason}", decision.rule)
-        rows = [past_row(record) | {"deleted": None if is_kept(record) else record.recording.removeprefix(TOMBSTONE)} for record in records]
-        if not as_json:
-            for row, record in zip(rows, records, strict=True):
-                seconds = None if record.ended_at is None else record.ended_at - record.started_at
-                row.update(id=record.id[:12], length=span(seconds), out=amount(record.bytes_out))
-                if not is_kept(record):
-                    row.update(state="deleted", reason=record.recording.removeprefix(TOMBSTONE))
-        heads = ["id", "owner", "endpoint", "login", "started_at", "length", "out", "state", "reason"]
-        await door.listing(heads, rows, as_json_list=as_json, empty="There is no recording that you may play.")
 
     @root.verb("replay", action="replay", asks="service", examples=["replay 4f2a", "replay 4f2a --speed 4", "replay 4f2a --at +1:20"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="How fast.")
     @click.option("--at", "at_text", default="", metavar="TIME", help="Start there: +1:20 from its start, or 12:30 by the clock.")
     async def replay(door: Door, session: str, speed: float, at_text: str) -> None:
         """Play a recording: space pauses, + and - change the speed, q quits."""
-        record = await _decided(door, session, "replay")
-        _note(door, record, "recording.replayed")
+        record = await decided(door, session, "replay")
+        note(door, record, "recording.replayed")
         at = parse_position(at_text, record.started_at) if at_text else 0
         await door.desk.replay.play(record.id, door.handover(), at=at, speed=speed)
 
     @root.verb("transcript", action="export", asks="service", examples=["transcript 4f2a", "transcript 4f2a > session.txt"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     async def transcript(door: Door, session: str) -> None:
         """Write a recording as plain lines with times and names."""
-        record = await _decided(door, session, "export")
-        _note(door, record, "recording.exported")
+        record = await decided(door, session, "export")
+        note(door, record, "recording.exported")
         await door.desk.replay.transcript(record.id, door.handover())
 
     @root.verb("cast", action="export", asks="service", examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--v2", is_flag=True, help="As asciicast v2, for older players.")
     async def cast(door: Door, session: str, v2: bool) -> None:  # noqa: FBT001
         """Write a recording to standard output as asciicast, for asciinema and others."""
-        record = await _decided(door, session, "export")
-        _note(door, record, "recording.exported")
+        record = await decided(door, session, "export")
+        note(door, record, "recording.exported")
         await door.desk.replay.cast(record.id, door.handover(), version=2 if v2 else 3)
 
-    @root.verb("verify", action="replay", asks="service", examples=["verify 4f2a", "verify --all", "verify --all --json"])
-    @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
-    @click.option("--all", "every", is_flag=True, help="Every recording that you may replay.")
-    @json_option
-    async def verify(door: Door, session: str, every: bool, as_json: bool) -> int:  # noqa: FBT001
-        """Check recordings against their seals; exit code 65 and the first bad line where one was altered."""
-        if bool(session) == every:
-            raise Invalid("usage.verify", "Say which recording: verify ID, or verify --all.")
-        if every:
-            endpoints = {one.name: one for one in await door.desk.inventory.all()}
-            found = await door.desk.sessions.find(SessionFilter(limit=MOST))
-            decide = door.desk.policies.decide
-            records = [one for one in found if is_kept(one) and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
-            if not records and not decide(door.identity, "replay").allowed:
-                raise Denied("access.denied", f"verify: {decide(door.identity, 'replay').reason}")
-        else:
-            records = [await _decided(door, session, "replay")]
-        rows, bad = await _verified(door, records)
-        if not as_json:
-            for row in rows:
-                row.update(id=str(row["id"])[:12], good="good" if row["good"] else "ALTERED")
-        await door.listing(
-            ["id", "good", "lines", "seals", "line", "finding"], rows, as_json_list=as_json, empty="There is no recording to check."
-        )
-        if bad:
-            door.warn(f"{bad} of {len(rows)} recordings are not as they were sealed.")
-        return Corrupt.exit_code if bad else 0
+    @root.verb(
+        "export", action="export", asks="service", examples=["export 4f2a --svg > screen.svg", "export 4f2a --svg --at +1:20 > screen.svg"]
+    )
+    @click.argument("session", type=RECORDING, metavar="ID")
+    @click.option("--svg", "as_svg", is_flag=True, help="The screen at one moment as a picture (SVG).")
+    @click.option(
+        "--at", "at_text", default="", metavar="TIME", help="Which moment: +1:20 from its start, or 12:30 by the clock; else the last."
+    )
+    async def export(door: Door, session: str, as_svg: bool, at_text: str) -> None:  # noqa: FBT001
+        """Write a picture of a recording to standard output; for a film, give what `cast` writes to asciinema's agg."""
+        record = await decided(door, session, "export")
+        if not as_svg:
+            raise Invalid(
+                "usage.export", "As what? --svg is the screen at one moment. For a GIF, give what `cast ID` writes to asciinema's agg."
+            )
+        at = parse_position(at_text, record.started_at) if at_text else None
+        note(door, record, "recording.exported")
+        await door.desk.replay.picture(record.id, door.handover(), at=at)
 
 
-async def _verified(door: Door, records: list[SessionRecord]) -> tuple[list[Row], int]:
-    """Check recordings one after the other; return rows and how many are not as they were sealed."""
-    rows: list[Row] = []
-    bad = 0
-    for record in records:
-        verdict = await door.desk.replay.verify(record.id)
-        good = not verdict.finding and (verdict.ended or record.ended_at is None)
-        finding = verdict.finding or ("" if good else f"its end seal is missing: after line {verdict.lines} it was cut off")
-        bad += not good
-        rows.append(
-            {
-                "id": record.id,
-                "good": good,
-                "lines": verdict.lines,
-                "seals": verdict.seals,
-                "ended": verdict.ended,
-                "line": verdict.line,
-                "finding": finding,
-                "digest": verdict.digest,
-            }
-        )
-    return rows, bad
+async def decided(door: Door, prefix: str, action: str, *, deleted: bool = False) -> SessionRecord:
+    """Return the session of that id if policy lets this person do `action` with it; else it does not exist for them.
 
-
-async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:
-    """Return the session of that id if policy lets this person do `action` with it; else it does not exist for them."""
+    `deleted`: also one of which only the record is left.
+    """
     endpoints = {one.name: one for one in await door.desk.inventory.all()}
     missing = Missing("recording.missing", f"There is no recording '{safe_text(prefix, 64)}'.")
     try:
@@ -151,12 +90,13 @@ async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:
         raise Denied("access.denied", f"{action}: {decision.reason}", decision.rule)
     if not record.recording:
         raise missing
-    if not is_kept(record):
+    if not is_kept(record) and not deleted:
         raise Missing("recording.deleted", f"That recording was {safe_text(record.recording, 300)}.")
     return record
 
 
-def _note(door: Door, record: SessionRecord, code: str) -> None:
+def note(door: Door, record: SessionRecord, code: str) -> None:
+    """Audit that somebody saw or took a recording."""
     who = door.identity
     event = AuditEvent(code, door.desk.clock.now(), who.name, who.source, subject=record.endpoint, session=record.id)
     door.desk.auditor.record(event)

@@ -8,7 +8,10 @@ from bastion.frontends.commands import (
     addressing,
     admin,
     audits,
+    catalogue,
+    credentials,
     endpoints,
+    evidence,
     general,
     keys,
     node,
@@ -26,7 +29,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 root = Noun("bastion", help="Reach machines through the bastion, together, on the record. Without a command: the menu.")
-for room in (general, addressing, admin, sessions, together, recordings, search, storage, keys, users, endpoints, policies, audits, node):
+for room in (
+    general,
+    addressing,
+    admin,
+    sessions,
+    together,
+    catalogue,
+    recordings,
+    evidence,
+    search,
+    storage,
+    keys,
+    users,
+    endpoints,
+    credentials,
+    policies,
+    audits,
+    node,
+):
     room.fill(root)
 
 
