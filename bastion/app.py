@@ -152,7 +152,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer, witnesses=_witnesses(settings))
         try:
             async with Auditor(store.audit, clock) as auditor:
-                recordings = RecordingFolder(str(settings.recordings))
+                recordings = _recordings(settings)
                 recorder = Recorder(
                     recordings,
                     clock,
@@ -164,8 +164,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     rules=rules,
                     masks_credentials=settings.recording.mask_credentials,
                 )
-                packing = PackingProcess(recordings.root, settings.recording.compression)
-                packer = Packer(recordings, clock, packing, after=settings.recording.compress_after)
+                encrypt_to = settings.recording.encrypt_to
+                packing = PackingProcess(recordings.root, settings.recording.compression, encrypt_to)
+                # What is to be encrypted does not lie about in the plain
+                packer = Packer(recordings, clock, packing, after=0.0 if encrypt_to else settings.recording.compress_after, signer=signer)
                 gatekeeper = Gatekeeper(policies, source, clock)
                 dialer = EndpointDialer(
                     SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
@@ -226,6 +228,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, storage, live, control, login, desk)
         finally:
             await store.close()
+
+
+def _recordings(settings: Settings) -> RecordingFolder:
+    """Return the folder of casts. Raises `Misconfigured`."""
+    try:
+        return RecordingFolder(str(settings.recordings), settings.recording.encrypt_to)
+    except ValueError as error:
+        raise Misconfigured("settings.invalid", f"recording.encrypt_to: {error}.") from error
 
 
 def _witnesses(settings: Settings) -> list[Witness]:

@@ -151,6 +151,10 @@ class Recording(_Section):
     compress_after: Annotated[float, Field(ge=0, le=30 * 86400)] = Field(
         default=60.0, description="Seconds from a session's end until its cast is packed: what is looked at right away stays as it is."
     )
+    encrypt_to: tuple[str, ...] = Field(
+        default=(),
+        description="Public keys (age1... or ssh-ed25519 ...) of auditors: finished casts are encrypted to them, and only they can read them.",
+    )
     mask_credentials: bool = Field(
         default=True, description="Blots out the credential that opened the endpoint wherever its session shows it."
     )
@@ -330,7 +334,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, object, str
         if variable.startswith(_PREFIX) and variable not in _NOT_SETTINGS:
             name = known.get(variable, variable)
             text = environ[variable]
-            lists = name.endswith(("networks", "proxy_protocol_from", "retention.rules"))
+            lists = name.endswith(("networks", "proxy_protocol_from", "retention.rules", "encrypt_to"))
             if name == "recording.mask":  # a pattern may well hold a comma
                 lists, text = True, text.replace(",", "\0").replace("\n", ",")
             value = [part.strip().replace("\0", ",") for part in text.split(",") if part.strip()] if lists else text

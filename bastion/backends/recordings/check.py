@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bastion.backends.recordings.folder import opened_pack
+from bastion.backends.recordings.opening import opened_pack
 from bastion.backends.recordings.packed import CAST, CHUNK, MAGIC, PACKED
 from bastion.core.errors import Corrupt, Missing
 from bastion.core.recording import seal

@@ -13,6 +13,7 @@ from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Corrupt, Denied, Invalid, Missing
 from bastion.core.recording.playback import parse_position
 from bastion.core.text import safe_text
+from bastion.frontends.commands.identity import identity_option, opened
 from bastion.frontends.commands.output import amount, span
 from bastion.frontends.commands.sessions import past_row
 from bastion.frontends.commands.verbs import ENDPOINT, SESSION, USER, Noun, json_option
@@ -22,6 +23,7 @@ from bastion.services.storage import TOMBSTONE, is_kept
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
     from bastion.frontends.commands.output import Row
+    from bastion.services.replay import Replay
 
 MOST = 10_000  # sessions looked through by one --all
 
@@ -61,36 +63,50 @@ def fill(root: Noun) -> None:
     @click.argument("session", type=SESSION, metavar="ID")
     @click.option("--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="How fast.")
     @click.option("--at", "at_text", default="", metavar="TIME", help="Start there: +1:20 from its start, or 12:30 by the clock.")
-    async def replay(door: Door, session: str, speed: float, at_text: str) -> None:
+    @identity_option
+    async def replay(door: Door, session: str, speed: float, at_text: str, identity: str | None) -> None:
         """Play a recording: space pauses, + and - change the speed, q quits."""
         record = await _decided(door, session, "replay")
+        found = await opened(door, record.id, identity)
         _note(door, record, "recording.replayed")
         at = parse_position(at_text, record.started_at) if at_text else 0
-        await door.desk.replay.play(record.id, door.handover(), at=at, speed=speed)
+        await found.play(record.id, door.handover(), at=at, speed=speed)
 
     @root.verb("transcript", action="export", asks="service", examples=["transcript 4f2a", "transcript 4f2a > session.txt"])
     @click.argument("session", type=SESSION, metavar="ID")
-    async def transcript(door: Door, session: str) -> None:
+    @identity_option
+    async def transcript(door: Door, session: str, identity: str | None) -> None:
         """Write a recording as plain lines with times and names."""
         record = await _decided(door, session, "export")
+        found = await opened(door, record.id, identity)
         _note(door, record, "recording.exported")
-        await door.desk.replay.transcript(record.id, door.handover())
+        await found.transcript(record.id, door.handover())
 
-    @root.verb("cast", action="export", asks="service", examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast"])
+    @root.verb(
+        "cast",
+        action="export",
+        asks="service",
+        examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast", "cast 4f2a --identity - < age.key"],
+    )
     @click.argument("session", type=SESSION, metavar="ID")
     @click.option("--v2", is_flag=True, help="As asciicast v2, for older players.")
-    async def cast(door: Door, session: str, v2: bool) -> None:  # noqa: FBT001
+    @identity_option
+    async def cast(door: Door, session: str, v2: bool, identity: str | None) -> None:  # noqa: FBT001
         """Write a recording to standard output as asciicast, for asciinema and others."""
         record = await _decided(door, session, "export")
+        found = await opened(door, record.id, identity)
         _note(door, record, "recording.exported")
-        await door.desk.replay.cast(record.id, door.handover(), version=2 if v2 else 3)
+        await found.cast(record.id, door.handover(), version=2 if v2 else 3)
 
     @root.verb("verify", action="replay", asks="service", examples=["verify 4f2a", "verify --all", "verify --all --json"])
     @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
     @click.option("--all", "every", is_flag=True, help="Every recording that you may replay.")
     @json_option
-    async def verify(door: Door, session: str, every: bool, as_json: bool) -> int:  # noqa: FBT001
+    @identity_option
+    async def verify(door: Door, session: str, every: bool, as_json: bool, identity: str | None) -> int:  # noqa: FBT001
         """Check recordings against their seals; exit code 65 and the first bad line where one was altered."""
+        if every and identity:
+            raise Invalid("usage.verify", "An identity belongs to one recording: verify ID --identity -.")
         if bool(session) == every:
             raise Invalid("usage.verify", "Say which recording: verify ID, or verify --all.")
         if every:
@@ -102,7 +118,8 @@ def fill(root: Noun) -> None:
                 raise Denied("access.denied", f"verify: {decide(door.identity, 'replay').reason}")
         else:
             records = [await _decided(door, session, "replay")]
-        rows, bad = await _verified(door, records)
+        replay = await opened(door, records[0].id, identity) if identity else door.desk.replay
+        rows, bad = await _verified(replay, records)
         if not as_json:
             for row in rows:
                 row.update(id=str(row["id"])[:12], good="good" if row["good"] else "ALTERED")
@@ -114,12 +131,12 @@ def fill(root: Noun) -> None:
         return Corrupt.exit_code if bad else 0
 
 
-async def _verified(door: Door, records: list[SessionRecord]) -> tuple[list[Row], int]:
+async def _verified(replay: Replay, records: list[SessionRecord]) -> tuple[list[Row], int]:
     """Check recordings one after the other; return rows and how many are not as they were sealed."""
     rows: list[Row] = []
     bad = 0
     for record in records:
-        verdict = await door.desk.replay.verify(record.id)
+        verdict = await replay.verify(record.id)
         good = not verdict.finding and (verdict.ended or record.ended_at is None)
         finding = verdict.finding or ("" if good else f"its end seal is missing: after line {verdict.lines} it was cut off")
         bad += not good

@@ -437,6 +437,9 @@ class FakePreferences:
 
 
 class FakeReplay:
+    async def encrypted_to(self, session_id):
+        return ""
+
     async def play(self, session_id, console, *, speed=1.0):
         console.write(f"played {session_id} x{speed}\n".encode())
 
