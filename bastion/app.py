@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Final
 from bastion.backends.dialer import EndpointDialer
 from bastion.backends.dialer.link import Link, forget_address, write_address
 from bastion.backends.dialer.ssh import SshDialer
+from bastion.backends.dialer.through import EndpointWires
 from bastion.backends.metrics.log import set_up as set_up_log
 from bastion.backends.metrics.process import memory, thread_usage
 from bastion.backends.patterns import mask_rules
@@ -30,15 +31,16 @@ from bastion.backends.policies import PolicyFolder, load_policy
 from bastion.backends.policies.document import read_document
 from bastion.backends.recordings import RecordingFolder
 from bastion.backends.recordings.beside import PackingProcess
-from bastion.backends.store import Store, open_store
+from bastion.backends.search import SqliteIndex
+from bastion.backends.store import Store, open_store, witness
 from bastion.backends.store.ids import RandomIds
-from bastion.backends.store.witness import FileWitness, SyslogWitness, Witness
 from bastion.backends.vault import AesVault, Ed25519Signer
 from bastion.backends.vault.keys import Keys
+from bastion.backends.vault.signer import public_path
 from bastion.core.access.decide import decide
 from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Misconfigured, Missing, Unavailable
+from bastion.core.errors import Missing, Unavailable
 from bastion.core.identity import Identity
 from bastion.core.recording import retention
 from bastion.core.session.chord import parse_chord
@@ -50,8 +52,10 @@ from bastion.services.auditor import Auditor
 from bastion.services.connect import Connect
 from bastion.services.connect import Limits as SessionLimits
 from bastion.services.control import Control
+from bastion.services.evidence import Evidence
 from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.guests import Guests
+from bastion.services.harvest import Harvest
 from bastion.services.inventory import Inventory
 from bastion.services.invitations import Invitations
 from bastion.services.jump import Jump
@@ -67,6 +71,7 @@ from bastion.services.pulse import Pulse
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
 from bastion.services.revocation import Revocation
+from bastion.services.search import Search
 from bastion.services.setup import (
     HOST_CA,
     HOST_KEY,
@@ -84,10 +89,12 @@ from bastion.services.signpost import Signpost
 from bastion.services.stocktaking import Stocktaking
 from bastion.services.storage import Storage
 from bastion.services.tasks import spawn
+from bastion.services.tunnels import Tunnels
 from bastion.settings import Settings, as_toml, shipped_policies
 
 AUDIT_KEY: Final = "audit.key"
 LOCK_FILE: Final = "serving.lock"
+SEARCH_FILE: Final = "search.sqlite3"
 _log = logging.getLogger("bastion")
 
 
@@ -113,6 +120,7 @@ class House:
     gatekeeper: Gatekeeper
     recorder: Recorder
     packer: Packer
+    harvest: Harvest
     storage: Storage
     live: Live
     control: Control
@@ -144,15 +152,15 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     signer = Ed25519Signer.create(settings.path(AUDIT_KEY))
     source = PolicyFolder(settings.policies)
     policies = await Policies.start(source)
-    try:
-        rules = mask_rules(settings.recording.mask)
-    except ValueError as error:
-        raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
+    rules = mask_rules(settings.recording.mask)
+    copy = settings.home / settings.audit.checkpoints if settings.audit.checkpoints else None
+    witnesses = witness.chosen(copy, settings.audit.syslog, settings.node)
     with _the_only_one(settings.home):
-        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer, witnesses=_witnesses(settings))
+        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer, witnesses=witnesses)
         try:
-            async with Auditor(store.audit, clock) as auditor:
-                recordings = _recordings(settings)
+            async with Auditor(store.audit, clock) as auditor, contextlib.AsyncExitStack() as closing:
+                encrypt_to = settings.recording.encrypt_to
+                recordings = RecordingFolder(str(settings.recordings), encrypt_to)
                 recorder = Recorder(
                     recordings,
                     clock,
@@ -164,21 +172,21 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     rules=rules,
                     masks_credentials=settings.recording.mask_credentials,
                 )
-                encrypt_to = settings.recording.encrypt_to
                 packing = PackingProcess(recordings.root, settings.recording.compression, encrypt_to)
                 # What is to be encrypted does not lie about in the plain
                 packer = Packer(recordings, clock, packing, after=0.0 if encrypt_to else settings.recording.compress_after, signer=signer)
                 gatekeeper = Gatekeeper(policies, source, clock)
-                dialer = EndpointDialer(
-                    SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
-                    str(settings.home),
-                )
+                dialer = EndpointDialer(_ssh_dialer(settings), str(settings.home))
+                index = SqliteIndex(settings.database.with_name(SEARCH_FILE))
+                closing.push_async_callback(index.close)
+                harvest = Harvest(index, recordings, store.sessions, clock)
+                searched = settings.recording.search and not encrypt_to  # an index would be a copy that everybody can read
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
                 guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
-                    World(clock, dialer, auditor, store.sessions, settings.sessions.links),
+                    World(clock, dialer, auditor, store.sessions, settings.sessions.links, harvest if searched else None),
                     gatekeeper,
                     store.endpoints,
                     store.credentials,
@@ -200,6 +208,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     auditor,
                     clock,
                     recorder.least_free,
+                    index.remove,
                     retention.parse(settings.retention.rules),
                     two_people=settings.retention.two_people,
                 )
@@ -213,42 +222,26 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     inventory=inventory,
                     sessions=store.sessions,
                     preferences=store.preferences,
+                    annotations=store.annotations,
                     live=live,
                     control=control,
                     connect=connect,
                     invitations=invitations,
                     guests=guests,
                     replay=Replay(recordings, clock, signer, links=settings.sessions.links),
+                    search=Search(index, harvest, recordings, gatekeeper, store.endpoints, auditor, clock),
+                    evidence=Evidence(recordings, store.sessions, store.audit, auditor, signer, _public_key(settings), clock),
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
                     signpost=_signpost(settings),
                     stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)
-                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, storage, live, control, login, desk)
+                yield House(
+                    settings, clock, store, auditor, policies, gatekeeper, recorder, packer, harvest, storage, live, control, login, desk
+                )
         finally:
             await store.close()
-
-
-def _recordings(settings: Settings) -> RecordingFolder:
-    """Return the folder of casts. Raises `Misconfigured`."""
-    try:
-        return RecordingFolder(str(settings.recordings), settings.recording.encrypt_to)
-    except ValueError as error:
-        raise Misconfigured("settings.invalid", f"recording.encrypt_to: {error}.") from error
-
-
-def _witnesses(settings: Settings) -> list[Witness]:
-    """Return who is told of the audit log's checkpoints. Raises `Misconfigured`."""
-    told: list[Witness] = []
-    if settings.audit.checkpoints:
-        told.append(FileWitness(settings.home / settings.audit.checkpoints))
-    if settings.audit.syslog:
-        try:
-            told.append(SyslogWitness(settings.audit.syslog, settings.node))
-        except ValueError as error:
-            raise Misconfigured("settings.invalid", f"audit.syslog: {error}.") from error
-    return told
 
 
 class Host:
@@ -268,15 +261,20 @@ class Host:
             )
             desk = replace(house.desk, node=node)
             jump = Jump(house.store.endpoints, house.gatekeeper, house.auditor, house.clock)
-            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock, jump)
+            tunnels = _tunnels(house)
+            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock, jump, tunnels)
             await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), settings.path(HOST_CA), _wire_limits(settings))
             if house.desk.signpost is not None and not settings.ssh.name:
                 house.desk.signpost.port = door.port
             write_address(settings.home, settings.ssh.host, door.port)
             revocation = Revocation(house.live, house.gatekeeper, house.store.users, house.clock, door.present, door.put_out)
+            revocation.also.append(tunnels.look)
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
+            if not settings.recording.search or settings.recording.encrypt_to:
+                house.harvest.stop()
+            harvest = spawn("harvest", house.harvest.run())
             beside = {
                 "revocation": revocation.run(),
                 "policies": house.policies.watch(),
@@ -297,9 +295,11 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
+                house.harvest.stop()
                 for task in tasks:
                     task.cancel()
                 await recording
+                await harvest
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 
@@ -360,7 +360,8 @@ class Host:
         from bastion.backends.recordings.check import check_file  # noqa: PLC0415 - only this command needs it
         from bastion.backends.vault import Ed25519Verifier  # noqa: PLC0415 - as above
 
-        return check_file(path, Ed25519Verifier.load(key) if key is not None else None)
+        verifier = Ed25519Verifier.load(key) if key is not None else None
+        return check_file(path, verifier, lambda content: Ed25519Verifier.read(content, "The pack"))
 
     def link(self, settings: Settings) -> HostLink:
         """Return the way to the running server, or to the files when none runs."""
@@ -439,6 +440,16 @@ def _tell_reload(house: House, report: Reload) -> None:
         house.auditor.record(AuditEvent("policy.changed", house.clock.now(), reason=f"epoch {report.epoch}"))
 
 
+def _ssh_dialer(settings: Settings) -> SshDialer:
+    return SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout)
+
+
+def _tunnels(house: House) -> Tunnels:
+    wires = EndpointWires(_ssh_dialer(house.settings), house.settings.sessions.connect_timeout)
+    own_host = house.settings.forwards.own_host
+    return Tunnels(wires, house.gatekeeper, house.store.users, house.auditor, house.clock, house.desk.inventory.unlock, own_host=own_host)
+
+
 def _signpost(settings: Settings) -> Signpost:
     ssh = settings.ssh
     return Signpost.read(ssh.name, ssh.host, ssh.port, settings.path(f"{HOST_KEY}.pub"), settings.path(f"{HOST_CA}.pub"))
@@ -476,6 +487,10 @@ async def _collect(live: Live) -> None:
 def _session_limits(settings: Settings) -> SessionLimits:
     wanted = settings.sessions
     return SessionLimits(wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord))
+
+
+def _public_key(settings: Settings) -> bytes:
+    return public_path(settings.path(AUDIT_KEY)).read_bytes()
 
 
 def _wire_limits(settings: Settings) -> Any:

@@ -138,6 +138,14 @@ class SessionLimits(_Section):
         return value
 
 
+class Forwards(_Section):
+    """TCP tunnels. Which there may be is policy; here is only what no rule opens by itself."""
+
+    own_host: bool = Field(
+        default=False, description="Whether rules may reach this very host, loopback too: for trying out, not for keeping."
+    )
+
+
 class Recording(_Section):
     """How casts are written."""
 
@@ -161,6 +169,9 @@ class Recording(_Section):
     mask: tuple[str, ...] = Field(
         default=(),
         description="Patterns (RE2) of more secrets, such as 'AKIA[0-9A-Z]{16}': blotted out in recordings, not in what people see.",
+    )
+    search: bool = Field(
+        default=True, description="Whether what stands on screens is indexed for `search`; it costs under 5 % of a session's work."
     )
     free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.05, description="New sessions are refused below this share of free disk."
@@ -208,6 +219,7 @@ class Settings(_Section):
     paths: Paths = Field(default_factory=Paths)
     limits: Limits = Field(default_factory=Limits)
     sessions: SessionLimits = Field(default_factory=SessionLimits)
+    forwards: Forwards = Field(default_factory=Forwards)
     recording: Recording = Field(default_factory=Recording)
     retention: Retention = Field(default_factory=Retention)
     audit: Audit = Field(default_factory=Audit)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench_onlookers import VIEWERS, onlookers
+from bench_transfer import transfer
 from bench_wire import CHUNK, percentiles, read_until
 from bench_wire import connect as first_byte
 from bench_wire import echo as keystrokes
@@ -248,6 +249,14 @@ def rows(result: Result) -> list[tuple[str, str, str, str, str, str]]:
         add(f"bulk {name}", values, " MB/s", values[2] / values[1], ">= 0.9x", least=0.9)
         costs = [None, ways["proxyjump"]["cpu_s_gb"], ways["bastion"]["cpu_s_gb"]]
         add("  CPU in between", costs, " s/GB", costs[2] / max(0.01, costs[1]), "<= 2.5x", most=2.5)
+    for name, ways in result.get("transfer", {}).items():
+        if name == "grown_mb":
+            found.append(("memory grown by all these files", "-", "-", f"{ways:.0f} MB", "", ""))
+            continue
+        values = [ways[way]["mb_s"] for way in ("direct", "proxyjump", "bastion")]
+        add(f"{name}, 100 MB", values, " MB/s", values[2] / values[1], ">= 0.7x", least=0.7)
+        costs = [None, ways["proxyjump"]["cpu_s_gb"], ways["bastion"]["cpu_s_gb"]]
+        add("  CPU in between", costs, " s/GB", costs[2] / max(0.01, costs[1]), "")
     if "connect" in result:
         values = [result["connect"][way] for way in ("direct", "proxyjump", "bastion")]
         add("ssh start to first byte", values, " ms", values[2] / values[1], "<= 0.5x", most=0.5)
@@ -304,7 +313,7 @@ def table(result: Result, *, markdown: bool) -> str:
 
 PARTS: dict[str, Callable[[World, bool], Result]] = {
     "echo": echo, "bulk": bulk, "connect": connect, "neighbour": neighbour, "memory": memory, "fanout": fanout,
-    "onlookers": onlookers,
+    "onlookers": onlookers, "transfer": transfer,
 }  # fmt: skip
 
 

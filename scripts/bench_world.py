@@ -37,6 +37,7 @@ UseDNS no
 PermitRootLogin yes
 PasswordAuthentication no
 PrintMotd no
+Subsystem sftp internal-sftp
 PrintLastLog no
 MaxStartups 1000
 MaxSessions 1000
@@ -48,7 +49,7 @@ rules:
     description: everything, for measuring
     effect: allow
     roles: [engineer, admin]
-    actions: [connect, exec, list, join, end, "admin.*"]
+    actions: [connect, exec, sftp, scp, list, join, end, "admin.*"]
     endpoints: ["*"]
     terms:
       participants: 100

@@ -15,7 +15,8 @@ from bastion.services.sealing import sign_stored
 
 if TYPE_CHECKING:
     from bastion.core.audit.checkpoint import Signer
-    from bastion.services.ports import Clock, Recordings
+    from bastion.services.ports import Clock
+    from bastion.services.record_ports import Recordings
 
 LOOK_SECONDS: Final = 10.0
 _SHORTEST_LOOK: Final = 0.1

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from bastion.core.terminal.grid import Row
     from bastion.core.values import Size
     from bastion.services.console import Console
-    from bastion.services.ports import Clock, Recordings
+    from bastion.services.ports import Clock
+    from bastion.services.record_ports import Recordings
     from bastion.services.stage import Stage
 
 _ESCAPE_SECONDS: Final = 0.05
@@ -127,6 +128,10 @@ class Player:
 
     # ------------------------------------------------------------ the loop
 
+    def stand_still(self) -> None:
+        """Show the moment that was asked for, and wait for a key to play on."""
+        self._head.pause()
+
     async def run(self) -> None:
         """Play until the person quits."""
         self._console.write(enter(self._caps))
@@ -166,6 +171,7 @@ class Player:
             page = self._scrolled(self._scroll, rows)
             if page is not None:
                 return page
+            rows = self._rows()
         needle = self._needle if self._marked else ""
         picture, self._viewport = view.frame(self._stage.screen.snapshot(), self._viewport, rows, needle)
         return picture
@@ -221,10 +227,13 @@ class Player:
         return [Entry(0, CONTROL, self._stage.tape.header.user, ""), *self._stage.index.entries]
 
     def _prepared(self, columns: int, duration: int) -> view.Timeline:
-        """Return the row of time; it is worked out anew once a second, not for each frame."""
+        """Return the row of time; while it grows it is worked out anew once a second, not for each frame."""
         now = self._clock.monotonic()
         key = (columns, duration, self._stage.index.detail)
-        if self._timeline is None or (key != self._timeline[0] and (columns != self._timeline[0][0] or now >= self._timeline[1])):
+        busy = self._head.live or "index" in self._jobs
+        if self._timeline is None or (
+            key != self._timeline[0] and (columns != self._timeline[0][0] or now >= self._timeline[1] or not busy)
+        ):
             index = self._stage.index
             made = view.timeline(columns, duration, index.activity(columns), self._track())
             self._timeline = (key, now + 1.0, made)

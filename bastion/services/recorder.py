@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from bastion.core.access.decision import Terms
     from bastion.core.audit.checkpoint import Signer
     from bastion.core.values import Size
-    from bastion.services.ports import Clock, Recordings, RecordingWriter
+    from bastion.services.ports import Clock
+    from bastion.services.record_ports import Recordings, RecordingWriter
 
 STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
@@ -101,6 +102,12 @@ class Recording:
         if self._veil is None:
             self._veil = Veil(self._recorder.rules)
         self._veil.learn(secret)
+
+    def veiled(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return lines of its screen as they may be written down."""
+        if self._veil is None or not texts:
+            return texts
+        return self._veil.text("\n".join(texts)).split("\n")
 
     def output(self, data: bytes, at: float) -> None:
         """Put output on file; only when this returned may it be shown. Strict: raises `Ended`.

@@ -23,14 +23,19 @@ from bastion.services.stage import Stage
 from bastion.services.tape import Tape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bastion.core.audit.checkpoint import Verifier
     from bastion.core.recording.seal import Verdict
     from bastion.services.console import Console
-    from bastion.services.ports import Clock, Recordings
+    from bastion.services.ports import Clock
+    from bastion.services.record_ports import Recordings
 
 _LINES: Final = 500  # of a converted cast or a transcript, made in one go beside the loop
+
+
+def _ignore(_: int) -> None:
+    return
 
 
 class Replay:
@@ -52,11 +57,14 @@ class Replay:
         made.__dict__["_recordings"] = self._recordings.unlocked(identity)
         return made
 
-    async def verify(self, session_id: str) -> Verdict:
-        """Check a recording against its seals. `Missing`; `Unavailable` where nothing is sealed."""
+    async def verify(self, session_id: str, *, digest: str = "", count: Callable[[int], None] = _ignore) -> Verdict:
+        """Check a recording against its seals, and the last of them against `digest` (from the audit log, where it is known).
+
+        `count` is told of bytes as they are checked, in a thread. `Missing`; `Unavailable` where nothing is sealed.
+        """
         if self._verifier is None:
             raise Unavailable("verify.no_key", "Recordings are not sealed here.")
-        return await verify(self._recordings, session_id, self._verifier)
+        return await verify(self._recordings, session_id, self._verifier, digest=digest, count=count)
 
     async def cast(self, session_id: str, console: Console, *, version: int = V3) -> None:
         """Send the cast, v3 as it was recorded or converted to v2. `Missing`, `Corrupt`; `Invalid` on a terminal."""
@@ -65,19 +73,24 @@ class Replay:
         if version not in (V2, V3):
             raise Invalid("cast.version", "Casts are given as version 2 or 3.")
         chunks = await asyncio.to_thread(self._recordings.chunks, session_id)
-        await _send(console, chunks if version == V3 else _joined(to_v2(chunks)))
+        await send(console, chunks if version == V3 else _joined(to_v2(chunks)))
 
     async def transcript(self, session_id: str, console: Console) -> None:
         """Send the recording as plain lines with times and names."""
         end = "\r\n" if console.term else "\n"
         chunks = await asyncio.to_thread(self._recordings.chunks, session_id)
         _, events, reader = await asyncio.to_thread(read, chunks)
-        await _send(console, _joined(f"{line}{end}".encode() for line in transcript(events)))
+        await send(console, _joined(f"{line}{end}".encode() for line in transcript(events)))
         for note in reader.notes:
             console.write_error(f"{note}{end}".encode())
 
-    async def play(self, session_id: str, console: Console, *, at: int = 0, speed: float = 1.0, needle: str = "") -> None:
-        """Play from `at` (microseconds) until the person quits; a transcript where nothing can be drawn."""
+    async def play(
+        self, session_id: str, console: Console, *, at: int = 0, speed: float = 1.0, needle: str = "", paused: bool = False
+    ) -> None:
+        """Play from `at` (microseconds) until the person quits; a transcript where nothing can be drawn.
+
+        `needle` is marked where it stands; `paused`: stand still there.
+        """
         caps = Caps.of(
             console.term,
             console.environment.get("COLORTERM", ""),
@@ -91,7 +104,10 @@ class Replay:
         index = await asyncio.to_thread(Index, self._recordings, session_id, tape.header)
         live = await asyncio.to_thread(self._recordings.is_live, session_id)
         stage = Stage(tape, index)
-        await Player(console, caps, stage, self._clock, self._recordings, at=at, speed=speed, live=live, needle=needle).run()
+        player = Player(console, caps, stage, self._clock, self._recordings, at=at, speed=speed, live=live, needle=needle)
+        if paused:
+            player.stand_still()
+        await player.run()
 
 
 def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -100,7 +116,7 @@ def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield batch
 
 
-async def _send(console: Console, pieces: Iterator[bytes]) -> None:
+async def send(console: Console, pieces: Iterator[bytes]) -> None:
     """Write piece by piece, as fast as the person takes them; stop when they are gone."""
     while console.is_open:
         piece = await asyncio.to_thread(next, pieces, b"")

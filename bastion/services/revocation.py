@@ -10,7 +10,7 @@ of theirs goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +53,8 @@ class Revocation:
         self._wanted = asyncio.Event()
         self._changed = False
         self._next = 0.0
+        self.also: list[Callable[[], Awaitable[None]]] = []
+        """What else is decided again: tunnels, which are no sessions."""
         live.on_add = self._expect
 
     def look_again(self) -> None:
@@ -96,6 +98,8 @@ class Revocation:
                 self._put_out(user_id, LOCKED)
         for actor in self._live.actors():
             await self._look_at(actor)
+        for look in self.also:
+            await look()
 
     async def _look_at(self, actor: SessionActor) -> None:
         identity = await self._still(actor.grant.identity)

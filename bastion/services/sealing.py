@@ -20,10 +20,10 @@ from bastion.core.recording import seal
 from bastion.core.recording.seal import Sealer, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bastion.core.audit.checkpoint import Signer, Verifier
-    from bastion.services.ports import Recordings
+    from bastion.services.record_ports import Recordings
 
 _CHUNK: Final = 256 * 1024
 
@@ -100,21 +100,30 @@ class CastSeal:
             self._waiting = b""
 
 
-async def verify(recordings: Recordings, session_id: str, verifier: Verifier, *, digest: str = "") -> Verdict:
+async def verify(
+    recordings: Recordings, session_id: str, verifier: Verifier, *, digest: str = "", count: Callable[[int], None] | None = None
+) -> Verdict:
     """Check a recording against its seals, and `digest` where the audit log knows it.
 
     A cast that is gone or cannot be read is a finding as well, so that checking all of them goes on with the next.
+    `count` is told of bytes as they are checked, in a thread.
     """
+
+    def told(chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for data in chunks:
+            yield data
+            if count is not None:
+                count(len(data))
 
     def check() -> Verdict:
         try:
             if recordings.is_encrypted(session_id):
                 try:
-                    cast = recordings.chunks(session_id)
+                    cast = told(recordings.chunks(session_id))
                 except Unavailable:  # nobody has given an identity
                     return _without_identity(recordings, session_id, verifier, digest)
             else:
-                cast = recordings.chunks(session_id)
+                cast = told(recordings.chunks(session_id))
             seals = seal.verified_lines(_side(recordings, session_id))
             return seal.verify(cast, seals, verifier, session=session_id, digest=digest)
         except (Corrupt, Missing) as error:

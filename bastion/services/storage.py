@@ -19,11 +19,12 @@ from bastion.core.recording import retention
 from bastion.services.ports import SessionFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from bastion.core.identity import Identity
     from bastion.core.recording.retention import Rule
-    from bastion.services.ports import Auditing, Clock, Endpoints, Recordings, SessionRecord, Sessions, Stored
+    from bastion.services.ports import Auditing, Clock, Endpoints, SessionRecord, Sessions
+    from bastion.services.record_ports import Recordings, Stored
 
 TOMBSTONE: Final = "deleted "
 """What a session's `recording` begins with when its recording is deleted; when, by whom and why follow."""
@@ -63,7 +64,7 @@ class Overdue:
 
 
 class Storage:
-    """The keeper of recordings. `least()` is how many bytes must stay free; `forget(id)` has an index forget a recording."""
+    """The keeper of recordings. `least()` is how many bytes must stay free; `forget(id)` has the search index forget a recording."""
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Storage:
         auditor: Auditing,
         clock: Clock,
         least: Callable[[], int],
+        forget: Callable[[str], Awaitable[None]],
         rules: Sequence[Rule] = (),
         *,
         two_people: bool = False,
@@ -83,6 +85,7 @@ class Storage:
         self._auditor = auditor
         self._clock = clock
         self._least = least
+        self._forget = forget
         self.rules = rules
         self.two_people = two_people
 
@@ -155,6 +158,7 @@ class Storage:
             return
         kept = await asyncio.to_thread(lambda: [one.session_id for one in self._recordings.stored()])
         for session_id in gone.intersection(kept):
+            await self._forget(session_id)
             await asyncio.to_thread(self._recordings.remove, session_id)
 
     async def delete(self, record: SessionRecord, by: Identity, reason: str) -> bool:
@@ -212,6 +216,7 @@ class Storage:
         stamp = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         names = " and ".join([*agreed, who])
         await self._sessions.save(replace(record, recording=f"{TOMBSTONE}{stamp} by {names}: {reason}"))
+        await self._forget(record.id)
         try:
             await asyncio.to_thread(self._recordings.remove, record.id)
         except Missing:  # its files went before

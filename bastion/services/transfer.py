@@ -80,6 +80,7 @@ class Relay:
         self._full = False
         self._over = False
         self._failed = False  # the cast cannot be written: nothing passes any more
+        self._eof_due = False
         self._broken = ""
 
     @property
@@ -115,8 +116,9 @@ class Relay:
         return not self._full and self._reading.wants_more
 
     def write_eof(self) -> None:
-        """No more comes from the client."""
-        if self._channel is not None:
+        """No more comes from the client; what it sent ahead of its turn goes first."""
+        self._eof_due = self._reading.holds and not self._over
+        if self._channel is not None and not self._eof_due:
             self._channel.write_eof()
 
     def resize(self, size: Size) -> None:
@@ -155,6 +157,8 @@ class Relay:
             return
         held = not self._reading.wants_more
         self._perform(self._reading.from_endpoint(data, self._now()))
+        if self._eof_due:
+            self.write_eof()
         if held and not self._full and self._reading.wants_more and self._events is not None:
             self._events.drained()
 

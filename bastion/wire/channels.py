@@ -342,7 +342,9 @@ class ServerChannel(WireChannel, SSHServerChannel[bytes]):
         return self._refuse("x11-req", "X11 forwarding is not offered")
 
     def _refuse(self, request: str, why: str) -> bool:
-        self._guarded().report("peer.request", f"{request}: {why}")
+        conn = self._guarded()
+        conn.report("peer.request", f"{request}: {why}")
+        conn.tell_owner(request.encode())
         return False
 
     def _guarded(self) -> Carrier:
@@ -373,7 +375,11 @@ class ClientChannel(WireChannel, SSHClientChannel[bytes]):
 class TCPChannel(WireChannel, SSHTCPChannel[bytes]):
     """A direct-tcpip channel, in either direction."""
 
-    process_open_confirmation = ClientChannel.process_open_confirmation
+    def process_open_confirmation(self, send_chan: int, send_window: int, send_pktsize: int, packet: SSHPacket) -> None:
+        """Take the endpoint's confirmation, unless its packets are too small to be serious."""
+        if self._conn is not None and send_pktsize < self._conn.limits.min_packet:
+            raise ProtocolError("Maximum packet size is too small")
+        super().process_open_confirmation(send_chan, send_window, send_pktsize, packet)
 
 
 __all__ = ["ClientChannel", "ServerChannel", "TCPChannel", "WireChannel"]

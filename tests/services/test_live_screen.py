@@ -9,6 +9,7 @@ import pytest
 
 from bastion.core.terminal import Screen, Terminal
 from bastion.core.terminal.caps import Caps
+from bastion.core.terminal.past import past
 from bastion.core.values import Size
 from bastion.services.live import screen as live
 from bastion.services.live.screen import LiveScreen, Ties
@@ -157,7 +158,7 @@ async def test_a_keyframe_long_due_is_made_amid_a_flood_of_the_screen_where_the_
         await asyncio.sleep(0)
     said, keyframe = session.kept[0]
     exact = session.exact(said)
-    assert keyframe == exact.dump() + exact.pending
+    assert keyframe == past(exact.screen) + exact.dump() + exact.pending
     session.screen.close()
 
 
@@ -198,3 +199,23 @@ async def test_an_error_in_drawing_a_viewers_picture_is_told_and_the_next_pictur
         while "seen" not in "".join(viewer.shown.snapshot().rows[0].chars):
             await asyncio.sleep(0.01)
     session.screen.close()
+
+
+async def test_a_keyframe_has_the_size_that_is_on_file_when_it_is_made() -> None:
+    """A resize is recorded before the screen takes it: a keyframe between the two would show the old size for good."""
+    kept: list[Size] = []
+    made = asyncio.Event()
+
+    def keep(size: Size, keyframe: bytes) -> None:
+        kept.append(size)
+        made.set()
+
+    screen = LiveScreen(SIZE, Ties(lambda: True, keep, lambda on: None, lambda *told: None))
+    async with asyncio.timeout(20):
+        screen.push(b"before\r\n")
+        await made.wait()
+        made.clear()
+        screen.resize(Size(70, 20))  # and nothing behind it
+        await made.wait()
+    assert kept[-1] == Size(70, 20)
+    screen.close()

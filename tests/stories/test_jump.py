@@ -137,9 +137,9 @@ def test_what_cannot_be_reached_is_one_sentence_and_audited(bastion: Bastion, al
     assert done.returncode == 255
     assert "open failed: administratively prohibited: There is no endpoint 'nosuch' that you may reach." in last_sentence(done.stderr)
     done = alice.run("ssh", "-J", "bastion", "-p", "5432", "127.0.0.1", "true")
-    assert "This bastion forwards no ports; ssh -J bastion NAME reaches endpoints by name." in last_sentence(done.stderr)
+    assert "This bastion forwards no ports for you: No rule allows forward for alice." in last_sentence(done.stderr)
     until(lambda: any(one["subject"] == "nosuch:22" for one in bastion.audit("jump.refused")), "the refusal is audited")
-    assert bastion.audit("channel.forward")[-1]["subject"] == "to 127.0.0.1:5432"
+    assert bastion.audit("forward.refused")[-1]["subject"] == "127.0.0.1:5432"
 
 
 def test_who_may_not_connect_is_told_the_same_for_endpoints_that_exist(bastion: Bastion, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.bastion import Bastion
-from tests.lab.transfers import deeds, last, random_file, scp, sftp, sha256
+from tests.lab.transfers import deeds, last, random_file, remote_shell, run, scp, sftp, sha256
 from tests.lab.waiting import until
 
 MB = 1 << 20
@@ -160,3 +160,65 @@ def test_paramiko_moves_files_by_sftp(bastion: Bastion, tmp_path: Path, far: Pat
         with pytest.raises(OSError, match="No such file"):
             files.stat(f"{far}/nothing")
     assert sha256(tmp_path / "back.bin") == sha256(here)
+
+
+# ---------------------------------------------------------------- what is exec: rsync, git
+
+
+def test_rsync_brings_trees_both_ways_as_an_exec(bastion: Bastion, tmp_path: Path, far: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "deep").mkdir(parents=True)
+    for name in NAMES:
+        (tree / "deep" / name).write_bytes(name.encode())
+    random_file(tree / "large", SIZE).chmod(0o600)
+    since = last(bastion)
+    up = run(["rsync", "-a", "-e", remote_shell(bastion, "alice%web01"), f"{tree}/", f"alice%web01@127.0.0.1:{far}/"])
+    down = run(["rsync", "-a", "-e", remote_shell(bastion, "alice%web01"), f"alice%web01@127.0.0.1:{far}/", f"{tmp_path}/back/"])
+    assert (up.returncode, down.returncode) == (0, 0), up.stderr + down.stderr
+    for path in tree.rglob("*"):
+        for copy in (far / path.relative_to(tree), tmp_path / "back" / path.relative_to(tree)):
+            assert copy.stat().st_mode == path.stat().st_mode
+            assert copy.is_dir() or sha256(copy) == sha256(path)
+    started = until(lambda: bastion.audit("session.started", since=since), "they are sessions")
+    kinds = until(
+        lambda: [one["kind"] for one in bastion.json("aud", "sessions", "--past") if one["id"] in {row["session"] for row in started}],
+        "they are listed",
+    )
+    assert set(kinds) == {"exec"}
+
+
+def test_git_clones_and_pushes_through(bastion: Bastion, tmp_path: Path, far: Path) -> None:
+    quiet = {**os.environ, "GIT_SSH_COMMAND": remote_shell(bastion, "alice%web01"), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    quiet |= {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+    def git(*words: str) -> None:
+        done = run(["git", *words], env=quiet)
+        assert done.returncode == 0, done.stderr
+
+    git("init", "-q", "--bare", "-b", "main", str(far / "r.git"))
+    git("clone", "-q", f"alice%web01@127.0.0.1:{far}/r.git", str(tmp_path / "one"))
+    random_file(tmp_path / "one" / "file", 1 << 20)
+    git("-C", str(tmp_path / "one"), "checkout", "-qb", "main")
+    git("-C", str(tmp_path / "one"), "add", "file")
+    git("-C", str(tmp_path / "one"), "commit", "-qm", "a file")
+    git("-C", str(tmp_path / "one"), "push", "-q", "origin", "main")
+    git("clone", "-q", f"alice%web01@127.0.0.1:{far}/r.git", str(tmp_path / "two"))
+    assert sha256(tmp_path / "two" / "file") == sha256(tmp_path / "one" / "file")
+
+
+def test_files_move_over_the_jump_as_well(bastion: Bastion, tmp_path: Path, far: Path) -> None:
+    """`ssh -J bastion web01` ends in the same channels, so its sftp and scp are written down alike."""
+    here = random_file(tmp_path / "here.bin", MB)
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host bastion\n HostName 127.0.0.1\n Port {bastion.port}\n User alice\n"
+        "Host web01\n ProxyJump bastion\n User alice\n"
+        f"Host *\n IdentityFile {bastion.key_of('alice')}\n IdentitiesOnly yes\n BatchMode yes\n StrictHostKeyChecking no\n"
+        " UserKnownHostsFile /dev/null\n LogLevel ERROR\n"
+    )
+    since = last(bastion)
+    for old in ([], ["-O"]):
+        done = run(["scp", "-F", str(config), *old, str(here), f"web01:{far}/there{len(old)}"])
+        assert done.returncode == 0, done.stderr
+    rows = deeds(bastion, since, lambda found: len([row for row in found if row["code"] == "file.uploaded"]) == 2)
+    assert {row["data"]["sha256"] for row in rows if row["code"] == "file.uploaded"} == {sha256(here)}

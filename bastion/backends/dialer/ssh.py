@@ -183,16 +183,8 @@ class SshDialer:
     ) -> EndpointChannel:
         """Open a channel. Raises `Unavailable` with one sentence for people."""
         endpoint = grant.endpoint
-        if not endpoint.host_keys:
-            raise Unavailable(
-                "endpoint.host_key_unknown",
-                f"No host key is pinned for {endpoint.name}. An admin pins it: endpoint accept-key {endpoint.name}",
-            )
-        far = _Far()
-        options = await self._options(grant, far, unlock)
         until = asyncio.get_running_loop().time() + self._login_timeout
-        connection = await self._connected(endpoint, far, options)
-        far.password = None
+        connection = await self.connect(grant, unlock)
         relay = _Relay(events)
         try:
             async with asyncio.timeout_at(until):
@@ -217,6 +209,21 @@ class SshDialer:
             raise
         relay.bind(connection)
         return _Channel(relay, connection)
+
+    async def connect(self, grant: Grant, unlock: Callable[[], Awaitable[Secret | None]]) -> ClientConnection:
+        """Connect and log in, without opening anything. Raises `Unavailable` with one sentence for people."""
+        endpoint = grant.endpoint
+        if not endpoint.host_keys:
+            raise Unavailable(
+                "endpoint.host_key_unknown",
+                f"No host key is pinned for {endpoint.name}. An admin pins it: endpoint accept-key {endpoint.name}",
+            )
+        far = _Far()
+        options = await self._options(grant, far, unlock)
+        try:
+            return await self._connected(endpoint, far, options)
+        finally:
+            far.password = None
 
     async def _options(self, grant: Grant, far: _Far, unlock: Callable[[], Awaitable[Secret | None]]) -> Any:
         endpoint, login = grant.endpoint, grant.login

@@ -22,11 +22,12 @@ from bastion.backends.recordings.envelope import Envelope, Identities
 from bastion.backends.recordings.mend import mend
 from bastion.backends.recordings.opening import opened_cast, reader
 from bastion.backends.recordings.packed import CAST, ENCRYPTED, PACKED
+from bastion.backends.recordings.sides import DecryptedSide, SideFile
 from bastion.backends.recordings.writer import CastWriter
 from bastion.core.errors import Conflict, Corrupt, Invalid, Misconfigured, Missing
 from bastion.core.recording import keyframes, meta, track
 from bastion.core.recording.meta import Meta
-from bastion.services.ports import Stored
+from bastion.services.record_ports import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,9 +51,12 @@ class RecordingFolder:
     """The `Recordings` port on a local folder. `root` is made (0700) when it is missing; `Misconfigured` when it cannot be."""
 
     def __init__(self, root: str, recipients: Sequence[str] = (), identities: Identities | None = None) -> None:
-        """`recipients`: whom finished recordings are encrypted to; `ValueError` when one is no age key. `identities` open such."""
+        """`recipients`: whom finished recordings are encrypted to; `Misconfigured` when one is no age key. `identities` open such."""
         self.root = os.path.abspath(root)
-        self._envelope = Envelope(recipients) if recipients else None
+        try:
+            self._envelope = Envelope(recipients) if recipients else None
+        except ValueError as error:
+            raise Misconfigured("settings.invalid", f"recording.encrypt_to: {error}.") from error
         self.identities = identities
         try:
             os.makedirs(self.root, mode=0o700, exist_ok=True)
@@ -180,9 +184,7 @@ class RecordingFolder:
 
     def unlocked(self, identity: bytes) -> RecordingFolder:
         """Return these recordings as somebody with that age identity can read them; kept in memory only. `Invalid`."""
-        from bastion.backends.recordings.unlocked import UnlockedFolder  # noqa: PLC0415 - it is a folder itself
-
-        return UnlockedFolder(self.root, identities=Identities(identity))
+        return RecordingFolder(self.root, identities=Identities(identity))
 
     def meta(self, session_id: str) -> Meta | None:
         """Return how a recording ended and is kept; None while it is live. `Corrupt`; FileNotFoundError without recording."""
@@ -194,6 +196,8 @@ class RecordingFolder:
 
     def append_side(self, session_id: str, name: str, data: bytes) -> None:
         """Append to a side file with one write. `OSError` when it cannot be, FileNotFoundError without recording."""
+        if self.identities is not None and self.is_encrypted(session_id):  # what is made of it must not lie beside it
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         with safe.folder(self.root, self.found(session_id)) as directory:
             descriptor = safe.opened(directory, _side(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             try:
@@ -213,11 +217,16 @@ class RecordingFolder:
             finally:
                 os.close(descriptor)
 
-    def open_side(self, session_id: str, name: str) -> SideFile | None:
-        """Open a side file for reading; None when there is none."""
+    def open_side(self, session_id: str, name: str) -> SideFile | DecryptedSide | None:
+        """Open a side file for reading, decrypted where it is encrypted and `identities` open it; None when there is none."""
         try:
             with safe.folder(self.root, self.found(session_id)) as directory:
-                return SideFile(safe.opened(directory, _side(name), os.O_RDONLY))
+                try:
+                    return SideFile(safe.opened(directory, _side(name), os.O_RDONLY))
+                except FileNotFoundError:
+                    if self.identities is None or name not in REPEATING:
+                        return None
+                    return DecryptedSide.opened(safe.opened(directory, f"{name}.age", os.O_RDONLY), self.identities)
         except OSError:
             return None  # side files are derived: what cannot be opened is made again
 
@@ -382,23 +391,6 @@ class RecordingFolder:
         ):
             os.utime(_checked(session_id), dir_fd=before, follow_symlinks=False)
             os.rename(session_id, session_id, src_dir_fd=before, dst_dir_fd=after)
-
-
-class SideFile:
-    """A side file opened for reading."""
-
-    __slots__ = ("_descriptor",)
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def pread(self, size: int, offset: int) -> bytes:
-        """Return at most `size` bytes from `offset`."""
-        return os.pread(self._descriptor, size, offset)
-
-    def close(self) -> None:
-        """Let go of it."""
-        os.close(self._descriptor)
 
 
 def _side(name: str) -> str:

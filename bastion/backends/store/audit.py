@@ -169,6 +169,10 @@ class SqlAudit:
                 return
             since = rows[-1].seq
 
+    async def signed(self) -> Sequence[bytes]:
+        """Return the lines of all signed checkpoints, in order."""
+        return await checkpoints.stored_lines(self._database, self.node)
+
     async def seq_before(self, at: float) -> int:
         """Return the last entry that happened before that time; 0 for none."""
         query = sa.select(sa.func.max(audit_entries.c.seq)).where(audit_entries.c.node == self.node, audit_entries.c.at < at)

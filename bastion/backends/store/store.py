@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from bastion.backends.store import migrations
+from bastion.backends.store.annotations import SqlAnnotations
 from bastion.backends.store.audit import SqlAudit
 from bastion.backends.store.credentials import SqlCredentials
 from bastion.backends.store.endpoints import SqlEndpoints
@@ -44,6 +45,7 @@ class Store:
     credentials: SqlCredentials
     sessions: SqlSessions
     preferences: SqlPreferences
+    annotations: SqlAnnotations
     audit: SqlAudit
 
     async def __aenter__(self) -> Self:
@@ -104,6 +106,7 @@ async def open_store(
         SqlCredentials(database),
         SqlSessions(database),
         SqlPreferences(database),
+        SqlAnnotations(database),
         audit,
     )
 

@@ -41,13 +41,21 @@ class Ed25519Verifier:
         """Read a public key file; `Misconfigured` when it holds no Ed25519 key."""
         try:
             with path.open("rb") as file:
-                blocks = _PEM.findall(file.read(MAX_BYTES))
-            keys = [load_pem_public_key(block) for block in blocks]
-        except (OSError, ValueError) as error:
+                content = file.read(MAX_BYTES)
+        except OSError as error:
             raise Misconfigured("signer.public", f"The public key file {path} cannot be read.", str(error)) from None
+        return cls.read(content, str(path))
+
+    @classmethod
+    def read(cls, content: bytes, where: str) -> Ed25519Verifier:
+        """Take the keys out of a public key file's content; `Misconfigured` when it holds no Ed25519 key."""
+        try:
+            keys = [load_pem_public_key(block) for block in _PEM.findall(content[:MAX_BYTES])]
+        except ValueError as error:
+            raise Misconfigured("signer.public", f"The public key file {where} cannot be read.", str(error)) from None
         ours = [key for key in keys if isinstance(key, Ed25519PublicKey)]
         if not ours or len(ours) != len(keys):
-            raise Misconfigured("signer.public", f"{path} holds no Ed25519 public key.")
+            raise Misconfigured("signer.public", f"{where} holds no Ed25519 public key.")
         return cls(ours)
 
     def verify(self, data: bytes, signature: bytes, key_id: str) -> bool:

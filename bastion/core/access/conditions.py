@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
 
 from bastion.core.access.decision import NO_SESSION, SessionFacts
+from bastion.core.access.destinations import Destination
 from bastion.core.access.durations import show_duration
 from bastion.core.access.endpoint import Endpoint
 from bastion.core.access.glob import Form
@@ -231,7 +232,7 @@ class Files:
         if not self.paths or any(path.matches(spelling) for path in self.paths for spelling in file.spellings):
             return True
         known = {spelling[0] for spelling in file.spellings}
-        unknown = not file.complete and any(not path.rooted or path.rooted not in known for path in self.paths)
+        unknown = not file.complete and any((path.rooted or "/") not in known for path in self.paths)
         return None if unknown or not file.spellings else False
 
     def got(self, facts: Facts) -> str:
@@ -241,6 +242,32 @@ class Files:
             return "no file"
         size = "" if file.size is None else f", {file.size} bytes"
         return f"{file.direction} of {shown(file.path, 200)}{size}"
+
+
+@dataclass(frozen=True, slots=True)
+class To:
+    """The tunnel goes to one of these. Asked for each tunnel; whether there may be any is another question (see `Rule.holds`)."""
+
+    destinations: tuple[Destination, ...]
+    name: ClassVar[str] = "to"
+
+    @property
+    def wanted(self) -> str:
+        """Return what would hold."""
+        return " or ".join(one.text for one in self.destinations)
+
+    def holds(self, facts: Facts) -> bool | None:
+        """Return whether that tunnel fits; None when none is asked about."""
+        to = facts.session.to
+        if to is None:
+            return None
+        address = read_address(to.address or to.host)
+        return any(one.matches(to.host, address, to.port) for one in self.destinations)
+
+    def got(self, facts: Facts) -> str:
+        """Return where it goes."""
+        to = facts.session.to
+        return "no destination" if to is None else f"{shown(to.host)}:{to.port}" + (f" ({to.address})" if to.address else "")
 
 
 @dataclass(frozen=True, slots=True)

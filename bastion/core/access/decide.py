@@ -127,6 +127,9 @@ def _defaulted(found: Fit, facts: Facts) -> Decision:
 
 
 def _what(facts: Facts) -> str:
+    to = facts.session.to
+    if to is not None and ACTIONS[facts.action].dials:
+        return f"{facts.action} to {shown(to.host)}:{to.port}" + (f" through {shown(facts.endpoint.name)}" if facts.endpoint else "")
     if facts.endpoint is None:
         return facts.action
     file = facts.session.file

@@ -138,12 +138,22 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class TunnelFacts:
+    """Where a tunnel is to go: the host as it was typed, the address that is tried ("" where the far side resolves it), the port."""
+
+    host: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionFacts:
     """What is known of the session that is asked about; a question without one leaves the defaults.
 
     `owner_id` is who started it. `invited`: the owner asked this person in. `ticket` is what the person gave as
     its number. `approved` names the rules whose approvals were given (checked by the request's own state machine).
     `file`: the one that is asked about; without it the question is whether files may be moved at all.
+    `to`: where a tunnel is to go; without it the question is whether there may be any.
     `running`: a live session is being checked again, so what is asked at entry only (a fresh factor, a ticket) is not.
     """
 
@@ -155,6 +165,7 @@ class SessionFacts:
     approved: frozenset[str] = frozenset()
     running: bool = False
     file: FileFacts | None = None
+    to: TunnelFacts | None = None
 
 
 NO_SESSION: Final = SessionFacts()

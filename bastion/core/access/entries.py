@@ -16,8 +16,10 @@ from bastion.core.access.conditions import (
     OwnerRoles,
     Ticket,
     Times,
+    To,
 )
 from bastion.core.access.decision import ApprovalLevel, ApprovalNeed
+from bastion.core.access.destinations import read_destination
 from bastion.core.access.durations import parse_duration
 from bastion.core.access.glob import MAX_PATTERN, Form, Glob
 from bastion.core.access.hours import read_dates, read_weekly
@@ -66,7 +68,7 @@ def read_login(text: str, refuse: Callable[[str], None]) -> Glob | None:
     return None
 
 
-def read_checks(when: WhenModel | None, refuse: Callable[[str, str], None]) -> tuple[Check, ...]:  # noqa: C901 - one line for each condition there is
+def read_checks(when: WhenModel | None, refuse: Callable[[str, str], None]) -> tuple[Check, ...]:
     """Return the conditions of a rule in the order in which they are explained; `refuse(key, sentence)` for bad ones."""
     if when is None:
         return ()
@@ -87,13 +89,21 @@ def read_checks(when: WhenModel | None, refuse: Callable[[str, str], None]) -> t
         if not when.owner_roles:
             refuse("owner_roles", _EMPTY)
         checks.append(OwnerRoles(frozenset(when.owner_roles)))
+    return (*checks, *_about(when, refuse))
+
+
+def _about(when: WhenModel, refuse: Callable[[str, str], None]) -> list[Check]:
+    """Return the conditions on what it is done to: a session, a file, a destination."""
+    checks: list[Check] = []
     if when.invited is not None:
         checks.append(Invited(when.invited))
     if when.files is not None:
         checks.append(_files(when.files, refuse))
+    if when.to is not None and (destinations := _each(read_destination, when.to, "to", refuse)):
+        checks.append(To(destinations))
     if when.own is not None:
         checks.append(Own(when.own))
-    return tuple(checks)
+    return checks
 
 
 def _files(files: FilesModel, refuse: Callable[[str, str], None]) -> Files:

@@ -89,6 +89,7 @@ class WhenModel(Shape):
     owner_roles: _FEW | None = Field(None, description="only sessions whose owner has one of these roles")
     invited: bool | None = Field(None, description="true: only sessions one was invited to")
     files: FilesModel | None = Field(None, description="which files, for the actions sftp and scp; asked for each file")
+    to: _FEW | None = Field(None, description="where tunnels may go, for the action forward: db01:5432, *.internal:80-90, 10.0.0.0/8:*")
     own: bool | None = Field(None, description="true: only one's own sessions and recordings; false: only those of others")
 
 

@@ -37,8 +37,10 @@ EVERY_BYTES: Final = 1024 * 1024
 EVERY_SECONDS: Final = 10.0
 MAX_BYTES: Final = 4 * 1024 * 1024
 """A flood is sealed in stretches of about this, so that a seal stays small."""
-MAX_RECORD: Final = 8 * 1024 * 1024
+MAX_RECORD: Final = 4 * 1024 * 1024
 """Longest line of a seal file that is read; ours stay below 2 MB."""
+MAX_STRETCH: Final = 16 * 1024 * 1024
+"""Longest stretch that one seal may claim; ours stay below 5 MB, and one is held whole."""
 
 _PURPOSE: Final = b"bastion recording seal 1\0"
 _STORING: Final = b"bastion recording stored 1\0"
@@ -221,7 +223,7 @@ def _parse(line: bytes) -> _Seal | None:
         texts = [value[key] for key in ("session", "hash", "lines", "previous", "key")]
         if value["format"] != FORMAT or not all(type(number) is int and number >= 0 for number in numbers):
             return None
-        if not all(isinstance(text, str) for text in texts) or numbers[2] < numbers[1]:
+        if not all(isinstance(text, str) for text in texts) or not 0 <= numbers[2] - numbers[1] <= MAX_STRETCH:
             return None
         short = base64.b64decode(texts[2], validate=True)
         return _Seal(
@@ -243,24 +245,22 @@ def _parse(line: bytes) -> _Seal | None:
 
 
 class _Cast:
-    """The cast's bytes, taken in stretches, line by line."""
+    """The cast's bytes, taken in stretches."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
         self._held = b""
 
-    def take(self, size: int) -> Iterator[bytes]:
-        """Yield at most `size` bytes as lines (the last may be cut by the stretch's end)."""
-        while size > 0:
-            if not self._held:
-                self._held = next(self._chunks, b"")
-                if not self._held:
-                    return
-            end = self._held.find(b"\n", 0, size) + 1
-            piece = self._held[: end or size]
-            self._held = self._held[len(piece) :]
-            size -= len(piece)
-            yield piece
+    def take(self, size: int) -> bytes:
+        """Return the next `size` bytes, fewer at the end."""
+        parts = [self._held]
+        have = len(self._held)
+        while have < size and (data := next(self._chunks, b"")):
+            parts.append(data)
+            have += len(data)
+        whole = b"".join(parts)
+        self._held = whole[size:]
+        return whole[:size]
 
     def left(self) -> bool:
         """Return whether more bytes follow."""
@@ -302,7 +302,7 @@ def verify(cast: Iterable[bytes] | None, seals: Iterable[bytes], verifier: Verif
         what = "were added after the end" if ended else "are not sealed" if count else "are not sealed: there are no seals"
         return wrong(f"the lines from {lines + 1} on {what}", lines + 1, place)
     if digest and digest != previous:
-        return wrong("the tail is missing: the audit log knows of later seals", lines + 1, place)
+        return wrong("the tail is missing, or all was sealed anew: the audit log knows of another last seal", lines + 1, place)
     return Verdict(lines, place, count, ended, previous)
 
 
@@ -317,33 +317,22 @@ def _fault(seal: _Seal, verifier: Verifier, session: str, *, ended: bool) -> str
 
 def _compare(source: _Cast, seal: _Seal, place: int) -> tuple[str, int, int] | None:
     """Return what is wrong with the stretch of a seal: (sentence, line, offset)."""
-    whole = hashlib.sha256()
-    number, offset, at = seal.line, place, 0
-    line = 0
-    begun = False
-    first: tuple[int, int] | None = None
-    for piece in source.take(seal.stop - seal.start):
-        whole.update(piece)
-        line = crc32(piece, line)
-        begun = True
-        at += len(piece)
-        if piece.endswith(b"\n"):
-            index = (number - seal.line) * _SHORT
-            if first is None and line.to_bytes(_SHORT, "big") != seal.lines[index : index + _SHORT]:
-                first = (number, offset)
-            number, offset = number + 1, place + at
-            line = 0
-            begun = False
-    if begun and first is None and at == seal.stop - seal.start:
-        first = (number, offset)  # a stretch ends with a line: this one lost its end
-    if at < seal.stop - seal.start and first is None:
-        return (f"the tail is missing from line {number} on", number, offset)
-    if whole.hexdigest() == seal.hash and not begun:
+    size = seal.stop - seal.start
+    stretch = source.take(size)
+    if len(stretch) == size and hashlib.sha256(stretch).hexdigest() == seal.hash:
         return None
-    wrong, where = first or (number, offset)
-    if first is None:
-        wrong, where = seal.line, place  # four bytes of a hash can agree by chance; the stretch is still named
-    return (f"line {wrong} (at byte {where}) is not what was recorded", wrong, where)
+    number, offset = seal.line, place
+    *lines, rest = stretch.split(b"\n")
+    for index, line in enumerate(lines):
+        if crc32(b"\n", crc32(line)).to_bytes(_SHORT, "big") != seal.lines[index * _SHORT : (index + 1) * _SHORT]:
+            break
+        number, offset = number + 1, offset + len(line) + 1
+    else:
+        if len(stretch) < size:
+            return (f"the tail is missing from line {number} on", number, offset)
+        if not rest:  # four bytes of a hash can agree by chance; the stretch is still named
+            number, offset = seal.line, place
+    return (f"line {number} (at byte {offset}) is not what was recorded", number, offset)
 
 
 def sign_stored(session: str, size: int, stored: str, digest: str, signer: Signer) -> bytes:

@@ -115,6 +115,10 @@ class Reading(Protocol):
     def wants_more(self) -> bool:
         """Return whether the client should go on sending now."""
 
+    @property
+    def holds(self) -> bool:
+        """Return whether bytes of the client wait here for the endpoint to speak first: its end of input waits, too."""
+
 
 class Moving:
     """One direction of one open file: how much moved, and its SHA-256 while that is in order."""

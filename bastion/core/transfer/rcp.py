@@ -204,6 +204,11 @@ class Rcp:
         """Return whether the client should go on sending now."""
         return not (self._command.upload and len(self._source) >= MAX_LINE)
 
+    @property
+    def holds(self) -> bool:
+        """Return whether lines wait for the endpoint's answer to those before."""
+        return self._command.upload and bool(self._source) and self._state in {_At.GREETING, _At.ANSWER, _At.RECEIPT}
+
     def from_client(self, data: bytes, at: float) -> list[Effect]:
         """Take bytes of the client."""
         return self._take("client", data, at, source=self._command.upload)

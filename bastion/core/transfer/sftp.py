@@ -92,6 +92,11 @@ class Sftp:
         """Return whether the client should go on sending now."""
         return len(self._waiting) < ENOUGH_WAITING and not self._early
 
+    @property
+    def holds(self) -> bool:
+        """Return whether requests wait for the version."""
+        return bool(self._early)
+
     # ------------------------------------------------------------ from the client
 
     def from_client(self, data: bytes, at: float) -> list[Effect]:

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from bastion.core.identity import Identity
     from bastion.core.values import Size
     from bastion.services.console import Console
+    from bastion.services.evidence import Evidence
     from bastion.services.guests import Guests
     from bastion.services.inventory import Inventory
     from bastion.services.invitations import Invitations
     from bastion.services.people import People
     from bastion.services.ports import Auditing, AuditStore, Clock, Preferences, Sessions
+    from bastion.services.record_ports import Annotations
     from bastion.services.replay import Replay
+    from bastion.services.search import Search
     from bastion.services.signpost import Signpost
     from bastion.services.stocktaking import Stocktaking
     from bastion.services.storage import Storage
@@ -239,12 +242,16 @@ class Desk:
     inventory: Inventory
     sessions: Sessions
     preferences: Preferences
+    annotations: Annotations
     live: Live
     control: Control
     connect: Connect
     invitations: Invitations
     guests: Guests
     replay: Replay
+    search: Search
+    evidence: Evidence | None = None
+    """None where recordings are not sealed."""
     version: str = "0"
     chord: int = CHORD
     """The key that speaks to the bastion in a session."""

@@ -194,7 +194,7 @@ def _policy_explain(
 
 
 def _verify(program: Program, home: Path | None, inner_home: Path | None, path: Path, key: Path | None) -> int:  # noqa: ARG001
-    """Check a recording's file, without a server; with --key against its seals: exit code 65 names the first bad line."""
+    """Check a recording's file or an evidence pack, without a server; with --key against its seals: exit code 65 names the first bad line."""
     program.say(program.load().verify_file(path, key))
     return 0
 
@@ -279,7 +279,11 @@ def _commands() -> dict[str, click.Command]:
         _Offline(
             "verify",
             _verify,
-            ("bastion verify session.cast", "bastion verify session.cast --key audit.key.pub"),
+            (
+                "bastion verify session.cast",
+                "bastion verify session.cast --key audit.key.pub",
+                "bastion verify pack.zip --key audit.key.pub",
+            ),
             params=[path, key, _HOME],
             help=_verify.__doc__,
         ),

@@ -23,23 +23,26 @@ def identity_option(work: Callback) -> Callback:
     )(work)
 
 
-async def opened(door: Door, session_id: str, identity: str | None) -> Replay:
-    """Return the door to a recording, opened with the identity that is asked for when it is encrypted.
+async def asked(door: Door, session_id: str, identity: str | None) -> bytes | None:
+    """Return what opens a recording, asked for when it is encrypted; None when it is not.
 
-    Raises `Unavailable` that says what is needed when nobody can be asked, `Invalid` when what is given is no identity.
+    Raises `Unavailable` that says what is needed when nobody can be asked.
     """
-    replay = door.desk.replay
-    whom = await replay.encrypted_to(session_id)
+    whom = await door.desk.replay.encrypted_to(session_id)
     if not whom:
         if identity:
             raise Invalid("identity.unneeded", "That recording is not encrypted: leave --identity out.")
-        return replay
+        return None
     if identity:
-        text = await door.read_all(_LONGEST)
-    elif door.terminal:
-        text = (await door.ask(f"Encrypted to {whom}. Paste the identity (AGE-SECRET-KEY-1..., not shown): ", shown=False)).encode()
-    else:
-        raise Unavailable(
-            "recording.encrypted", f"That recording is encrypted to {whom}: add `--identity -` and give the identity on standard input."
-        )
-    return replay.unlocked(text)
+        return await door.read_all(_LONGEST)
+    if door.terminal:
+        return (await door.ask(f"Encrypted to {whom}. Paste the identity (AGE-SECRET-KEY-1..., not shown): ", shown=False)).encode()
+    raise Unavailable(
+        "recording.encrypted", f"That recording is encrypted to {whom}: add `--identity -` and give the identity on standard input."
+    )
+
+
+async def opened(door: Door, session_id: str, identity: str | None) -> Replay:
+    """Return the door to a recording, opened where it is encrypted. Raises as `asked`, and `Invalid` for what is no identity."""
+    text = await asked(door, session_id, identity)
+    return door.desk.replay if text is None else door.desk.replay.unlocked(text)

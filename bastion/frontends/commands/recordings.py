@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Corrupt, Denied, Invalid, Missing
+from bastion.core.errors import Denied, Missing
 from bastion.core.recording.playback import parse_position
 from bastion.core.text import safe_text
 from bastion.frontends.commands.identity import identity_option, opened
@@ -22,8 +22,6 @@ from bastion.services.storage import TOMBSTONE, is_kept
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
-    from bastion.frontends.commands.output import Row
-    from bastion.services.replay import Replay
 
 MOST = 10_000  # sessions looked through by one --all
 
@@ -66,9 +64,9 @@ def fill(root: Noun) -> None:
     @identity_option
     async def replay(door: Door, session: str, speed: float, at_text: str, identity: str | None) -> None:
         """Play a recording: space pauses, + and - change the speed, q quits."""
-        record = await _decided(door, session, "replay")
+        record = await decided(door, session, "replay")
         found = await opened(door, record.id, identity)
-        _note(door, record, "recording.replayed")
+        note(door, record, "recording.replayed")
         at = parse_position(at_text, record.started_at) if at_text else 0
         await found.play(record.id, door.handover(), at=at, speed=speed)
 
@@ -77,9 +75,9 @@ def fill(root: Noun) -> None:
     @identity_option
     async def transcript(door: Door, session: str, identity: str | None) -> None:
         """Write a recording as plain lines with times and names."""
-        record = await _decided(door, session, "export")
+        record = await decided(door, session, "export")
         found = await opened(door, record.id, identity)
-        _note(door, record, "recording.exported")
+        note(door, record, "recording.exported")
         await found.transcript(record.id, door.handover())
 
     @root.verb(
@@ -93,69 +91,13 @@ def fill(root: Noun) -> None:
     @identity_option
     async def cast(door: Door, session: str, v2: bool, identity: str | None) -> None:  # noqa: FBT001
         """Write a recording to standard output as asciicast, for asciinema and others."""
-        record = await _decided(door, session, "export")
+        record = await decided(door, session, "export")
         found = await opened(door, record.id, identity)
-        _note(door, record, "recording.exported")
+        note(door, record, "recording.exported")
         await found.cast(record.id, door.handover(), version=2 if v2 else 3)
 
-    @root.verb("verify", action="replay", asks="service", examples=["verify 4f2a", "verify --all", "verify --all --json"])
-    @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
-    @click.option("--all", "every", is_flag=True, help="Every recording that you may replay.")
-    @json_option
-    @identity_option
-    async def verify(door: Door, session: str, every: bool, as_json: bool, identity: str | None) -> int:  # noqa: FBT001
-        """Check recordings against their seals; exit code 65 and the first bad line where one was altered."""
-        if every and identity:
-            raise Invalid("usage.verify", "An identity belongs to one recording: verify ID --identity -.")
-        if bool(session) == every:
-            raise Invalid("usage.verify", "Say which recording: verify ID, or verify --all.")
-        if every:
-            endpoints = {one.name: one for one in await door.desk.inventory.all()}
-            found = await door.desk.sessions.find(SessionFilter(limit=MOST))
-            decide = door.desk.policies.decide
-            records = [one for one in found if is_kept(one) and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
-            if not records and not decide(door.identity, "replay").allowed:
-                raise Denied("access.denied", f"verify: {decide(door.identity, 'replay').reason}")
-        else:
-            records = [await _decided(door, session, "replay")]
-        replay = await opened(door, records[0].id, identity) if identity else door.desk.replay
-        rows, bad = await _verified(replay, records)
-        if not as_json:
-            for row in rows:
-                row.update(id=str(row["id"])[:12], good="good" if row["good"] else "ALTERED")
-        await door.listing(
-            ["id", "good", "lines", "seals", "line", "finding"], rows, as_json_list=as_json, empty="There is no recording to check."
-        )
-        if bad:
-            door.warn(f"{bad} of {len(rows)} recordings are not as they were sealed.")
-        return Corrupt.exit_code if bad else 0
 
-
-async def _verified(replay: Replay, records: list[SessionRecord]) -> tuple[list[Row], int]:
-    """Check recordings one after the other; return rows and how many are not as they were sealed."""
-    rows: list[Row] = []
-    bad = 0
-    for record in records:
-        verdict = await replay.verify(record.id)
-        good = not verdict.finding and (verdict.ended or record.ended_at is None)
-        finding = verdict.finding or ("" if good else f"its end seal is missing: after line {verdict.lines} it was cut off")
-        bad += not good
-        rows.append(
-            {
-                "id": record.id,
-                "good": good,
-                "lines": verdict.lines,
-                "seals": verdict.seals,
-                "ended": verdict.ended,
-                "line": verdict.line,
-                "finding": finding,
-                "digest": verdict.digest,
-            }
-        )
-    return rows, bad
-
-
-async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:
+async def decided(door: Door, prefix: str, action: str) -> SessionRecord:
     """Return the session of that id if policy lets this person do `action` with it; else it does not exist for them."""
     endpoints = {one.name: one for one in await door.desk.inventory.all()}
     missing = Missing("recording.missing", f"There is no recording '{safe_text(prefix, 64)}'.")
@@ -173,7 +115,8 @@ async def _decided(door: Door, prefix: str, action: str) -> SessionRecord:
     return record
 
 
-def _note(door: Door, record: SessionRecord, code: str) -> None:
+def note(door: Door, record: SessionRecord, code: str) -> None:
+    """Audit that somebody saw or took a recording."""
     who = door.identity
     event = AuditEvent(code, door.desk.clock.now(), who.name, who.source, subject=record.endpoint, session=record.id)
     door.desk.auditor.record(event)

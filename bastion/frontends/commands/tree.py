@@ -9,11 +9,13 @@ from bastion.frontends.commands import (
     admin,
     audits,
     endpoints,
+    evidence,
     general,
     keys,
     node,
     policies,
     recordings,
+    search,
     sessions,
     storage,
     together,
@@ -25,7 +27,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 root = Noun("bastion", help="Reach machines through the bastion, together, on the record. Without a command: the menu.")
-for room in (general, addressing, admin, sessions, together, recordings, storage, keys, users, endpoints, policies, audits, node):
+for room in (
+    general,
+    addressing,
+    admin,
+    sessions,
+    together,
+    recordings,
+    evidence,
+    search,
+    storage,
+    keys,
+    users,
+    endpoints,
+    policies,
+    audits,
+    node,
+):
     room.fill(root)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from bastion.core.identity import Identity
 from bastion.core.values import Target
 from bastion.frontends.ssh.console import SshConsole
+from bastion.frontends.ssh.unoffered import Unoffered
 from bastion.services.tasks import spawn
 from bastion.wire.limits import TerminalSize
 from bastion.wire.sessions import ServerSession
@@ -23,8 +24,11 @@ NO_SUBSYSTEM: Final = b"bastion: The only subsystem here is sftp, with an endpoi
 class Channel(ServerSession):
     """One channel of a logged-in person. `line`: what runs where they name no command (a guest's only one)."""
 
-    def __init__(self, identity: Identity, target: Target, run: Run, refused: Refused, line: bytes | None = None) -> None:
+    def __init__(
+        self, identity: Identity, target: Target, run: Run, refused: Refused, unoffered: Unoffered, line: bytes | None = None
+    ) -> None:
         self._line = line
+        self._unoffered = unoffered
         self._identity = identity
         self._target = target
         self._run = run
@@ -65,6 +69,8 @@ class Channel(ServerSession):
 
     def started(self) -> None:
         """The request was granted: go."""
+        if text := self._unoffered.take():
+            (self.write if self.term else self.write_stderr)(text)
         if self._refusal:
             self.write_stderr(self._refusal)
             self.exit(DENIED)

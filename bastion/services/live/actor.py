@@ -24,6 +24,7 @@ from bastion.services.console import Console
 from bastion.services.live.audience import Audience
 from bastion.services.live.inbox import Inbox
 from bastion.services.live.ledger import Ledger
+from bastion.services.live.reading import ScreenReader
 from bastion.services.live.screen import LiveScreen, Ties
 from bastion.services.live.seat import Seat
 from bastion.services.live.views import Invitation, SessionView, view_of
@@ -88,7 +89,8 @@ class SessionActor:
         self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
-        ties = Ties(lambda: recording.keyframe_due, recording.keyframe, self._hold_for_screen, self._screen_failed)
+        self._reader = ScreenReader(world.harvest, record, recording, session)
+        ties = Ties(lambda: recording.keyframe_due, recording.keyframe, self._hold_for_screen, self._screen_failed, self._reader)
         self._screen = LiveScreen(session.size, ties) if session.interactive else None
         self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now, self._ends_at)
         self._bytes_out = 0
@@ -355,6 +357,7 @@ class SessionActor:
 
     def _record_input(self, effect: do.RecordInput) -> None:
         self._recording.input(effect.data, self._now(), effect.by)
+        self._reader.typed(effect.data, effect.by)
 
     def _record_resize(self, effect: do.RecordResize) -> None:
         self._recording.resize(effect.size, self._now())
@@ -391,19 +394,10 @@ class SessionActor:
         self._audit(effect.code, effect.actor, result=effect.result, reason=effect.reason, subject=effect.subject)
 
     def _audit(self, code: str, actor: str, *, result: str = "ok", reason: str = "", subject: str = "") -> None:
-        self._world.auditor.record(
-            AuditEvent(
-                code,
-                self._world.clock.now(),
-                actor,
-                self.record.source,
-                subject or self.record.endpoint,
-                self.id,
-                result,
-                reason,
-                self._amounts() if code == "session.ended" else {},
-            )
-        )
+        data = self._amounts() if code == "session.ended" else {}
+        subject = subject or self.record.endpoint
+        event = AuditEvent(code, self._world.clock.now(), actor, self.record.source, subject, self.id, result, reason, data)
+        self._world.auditor.record(event)
 
     def _amounts(self) -> dict[str, object]:
         resets = self._screen.faults if self._screen is not None else 0
@@ -415,6 +409,7 @@ class SessionActor:
         self._timers.clear()
         if self._screen is not None:
             self._screen.close()
+        self._reader.close(None)
         at = self._now()
         self._ledger.add(lambda: self._recording.close(effect.status, at))
         self.record = replace(

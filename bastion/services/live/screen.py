@@ -27,10 +27,11 @@ from bastion.core.terminal.overlay import Overlay, overlay
 from bastion.core.terminal.past import past
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.values import Size
+from bastion.services.live.reading import ScreenReader
 from bastion.services.tasks import spawn
 
 FRAMES: Final = 30
-SECONDS_A_VIEWER: Final = 0.0007  # a frame costs 0.1 ms a viewer, and as much at the other end: many get fewer frames
+SECONDS_A_VIEWER: Final = 0.002  # a frame costs 0.1 ms a viewer, and as much at the other end: beyond 16 they get fewer frames, 50 get 10
 SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the loop breathes between slices
 QUIET_SECONDS: Final = 0.5
 EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed closely
@@ -41,7 +42,8 @@ MOST_BACKLOG: Final = 4 * 1024 * 1024  # further behind than this, the endpoint 
 LOW_BACKLOG: Final = 1024 * 1024  # until no more than this is left
 FLOOD_KEYFRAMES: Final = 1.0  # seconds between keyframes of a flood, though due more often
 LONGEST_DUE: Final = 10.0  # seconds after which a flood is stopped for a moment, so that a keyframe can be made
-VIEWERS_A_TURN: Final = 16
+VIEWERS_A_TURN: Final = 4  # 0.4 ms; between turns everybody else's keys are served
+SPREAD: Final = 0.5  # the part of a frame's time over which its viewers are served: a burst to fifty delays who types
 
 
 class Picture(Protocol):
@@ -74,6 +76,8 @@ class Ties(NamedTuple):
     """Read nothing more from the endpoint, or go on."""
     failed: Callable[[int, str], None]
     """Take note that an error of ours reset the screen: how often so far, and where the latest was."""
+    reader: ScreenReader | None = None
+    """Who tells the search index what stands on it."""
 
 
 class _Viewer:
@@ -92,6 +96,7 @@ class LiveScreen:
         self._terminal: Terminal | None = None
         self._first_size = size
         self._ties = ties
+        self._reader = ties.reader
         self._quiet: asyncio.TimerHandle | None = None
         self._pushed = 0  # bytes, since somebody last looked
         self._flood = False
@@ -110,7 +115,7 @@ class LiveScreen:
     def terminal(self) -> Terminal:
         """Return the terminal, made at first need."""
         if self._terminal is None:
-            self._terminal = Terminal(*self._first_size)
+            self._terminal = Terminal(*self._first_size, searchable=self._reader is not None)
         return self._terminal
 
     @property
@@ -129,7 +134,8 @@ class LiveScreen:
         terminal.push(data)
         self._pushed += len(data)
         backlog = terminal.backlog
-        if self._viewers or self._waiting or backlog > EAGER_BACKLOG:
+        crowded = self._reader is not None and self._reader.pushed(data)
+        if crowded or self._viewers or self._waiting or backlog > EAGER_BACKLOG:
             if backlog > MOST_BACKLOG:
                 self._hold_back(on=True)
             self._wake()
@@ -217,7 +223,7 @@ class LiveScreen:
 
         For calls made by `when_current`: else what waits would all be parsed at once.
         """
-        self.terminal.catch_up()
+        self._catch_up()
         keyframe = self.terminal.dump() + self.terminal.pending
         self._tell_faults()
         return keyframe
@@ -242,9 +248,27 @@ class LiveScreen:
         """
         if self.terminal.backlog > SLICE_BYTES:
             return False
-        self.terminal.catch_up()
+        self._catch_up()
         self._tell_faults()
         return True
+
+    def _catch_up(self) -> None:
+        """Parse all that waits, with a stop wherever a picture is wanted."""
+        terminal = self.terminal
+        while self._reader is not None and self._reader.places and terminal.backlog:
+            self._parse(SLICE_BYTES)
+        terminal.catch_up()
+
+    def _parse(self, limit: int) -> int:
+        """Parse up to `limit` bytes, or to where a picture is wanted; return how many."""
+        terminal, reader = self.terminal, self._reader
+        if reader is None:
+            return terminal.advance(limit)
+        stop = reader.next_place(terminal.offset)
+        taken = terminal.advance(min(limit, stop) if stop else limit)
+        if reader.places and not terminal.stream.held:
+            reader.look(terminal)
+        return taken
 
     def _tell_faults(self) -> None:
         """Tell of errors of ours that reset the screen: of the first, then whenever they have doubled."""
@@ -260,6 +284,9 @@ class LiveScreen:
 
     def close(self) -> None:
         """Stop following."""
+        if self._reader is not None:
+            self._reader.close(self.terminal if self._look() else None)
+            self._reader = None
         self._closed = True
         self._viewers.clear()
         self._waiting.clear()
@@ -282,7 +309,7 @@ class LiveScreen:
                 pace = max(1 / FRAMES, len(self._viewers) * SECONDS_A_VIEWER)
                 more = await self._advance(pace)
                 if self._viewers and not self._closed:
-                    await self._frame()
+                    await self._frame(pace)
                 if more:
                     continue
                 if self._dirty.is_set():
@@ -314,7 +341,7 @@ class LiveScreen:
                 if terminal.backlog > SLICE_BYTES and self._urgent():
                     self._hold_back(on=True)
                 start = perf_counter()
-                left -= terminal.advance(SLICE_BYTES)
+                left -= self._parse(SLICE_BYTES)
                 self._tell_faults()
                 if terminal.backlog < LOW_BACKLOG and not self._urgent():
                     self._hold_back(on=False)
@@ -338,6 +365,8 @@ class LiveScreen:
         terminal = self.terminal
         if terminal.backlog > SLICE_BYTES:
             return
+        if self._reader is not None and not terminal.backlog:
+            self._reader.current(terminal)
         often = perf_counter() - self._kept_at < FLOOD_KEYFRAMES
         if not (self._flood and often) and self._ties.keyframe_due():
             self._kept_at = perf_counter()
@@ -347,7 +376,7 @@ class LiveScreen:
         for call in waiting:
             call()
 
-    async def _frame(self) -> None:
+    async def _frame(self, pace: float) -> None:
         current = self.terminal.snapshot()
         shared: dict[tuple[object, ...], tuple[Grid, bytes]] = {}
         done = 0
@@ -373,8 +402,8 @@ class LiveScreen:
             if data:
                 viewer.picture.show(data)
             done += 1
-            if done % VIEWERS_A_TURN == 0:
-                await asyncio.sleep(0)
+            if done % VIEWERS_A_TURN == 0 and done < len(self._viewers):
+                await asyncio.sleep(pace * SPREAD * VIEWERS_A_TURN / len(self._viewers))
 
 
 def _drawn(grid: Grid, viewer: _Viewer, status: Row | None, panel: tuple[Row, ...]) -> tuple[Grid, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bastion.services.harvest import Harvest
 from bastion.services.ports import Auditing, Clock, Dialer, Sessions
 
 
@@ -17,3 +18,5 @@ class World:
     sessions: Sessions
     links: bool = False
     """Whether those who look on get the links that programs mark."""
+    harvest: Harvest | None = None
+    """Who brings lines to the search index; None where nothing is searched."""

@@ -210,3 +210,13 @@ def test_noise_never_raises(one: bytes, other: bytes, command: bytes, step: int)
     for at in range(0, 300, step):
         talk.c(one[at : at + step]).e(other[at : at + step])
     talk.rcp.ended(1)
+
+
+def test_what_was_sent_ahead_of_its_turn_is_held_until_the_sink_answers() -> None:
+    talk = Talk(b"scp -t /x").c(b"C0644 1 f\nx\0")
+    assert talk.rcp.holds
+    assert talk.said_to_endpoint == b""
+    talk.e(b"\0")
+    assert (talk.rcp.holds, talk.said_to_endpoint) == (True, b"C0644 1 f\n")
+    talk.e(b"\0")
+    assert (talk.rcp.holds, talk.said_to_endpoint) == (False, b"C0644 1 f\nx\0")

@@ -9,21 +9,24 @@ from dataclasses import dataclass, field, replace
 
 from bastion.core.access.decision import Decision, Verdict
 from bastion.core.access.endpoint import Endpoint, HostKey, Login
-from bastion.core.errors import Conflict, Invalid, Missing, Unavailable
+from bastion.core.errors import Conflict, Denied, Invalid, Missing, Unavailable
 from bastion.core.identity import Factor, Identity, User
+from bastion.core.recording.search import Found, IndexState
 from bastion.core.values import Size
 from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.gate import run
+from bastion.services.harvest import Lag
 from bastion.services.inventory import Inventory
 from bastion.services.people import People, fingerprint
 from bastion.services.ports import AuditEntry, Secret, SessionRecord
+from bastion.services.search import Answer
 from bastion.services.signpost import Signpost
 
 NOW = 1_800_000_000.0
 SIZE = Size(80, 24)
 ADMIN_ACTIONS = frozenset({"admin.user", "admin.endpoint", "admin.policy", "audit", "list", "end", "pause", "join"})
 ENGINEER = frozenset({"connect", "exec"})
-AUDITOR = frozenset({"replay", "export", "audit"})
+AUDITOR = frozenset({"replay", "search", "export", "audit"})
 
 
 def public_key(seed: int = 1, comment: str = "me@laptop") -> str:
@@ -440,14 +443,40 @@ class FakeReplay:
     async def encrypted_to(self, session_id):
         return ""
 
-    async def play(self, session_id, console, *, speed=1.0):
-        console.write(f"played {session_id} x{speed}\n".encode())
+    async def play(self, session_id, console, *, at=0, speed=1.0, needle="", paused=False):
+        console.write(f"played {session_id} x{speed}{f' at {at}' if at else ''}{' paused' if paused else ''}\n".encode())
 
     async def cast(self, session_id, console, *, version=3):
         console.write(f'{{"version": {version}}}\n'.encode())
 
     async def transcript(self, session_id, console):
         console.write(b"transcript\n")
+
+
+class FakeSearch:
+    """Finds what it holds; remembers what was asked."""
+
+    def __init__(self, policies):
+        self.policies = policies
+        self.asked = []
+        self.hits = []
+        self.lag = Lag(0, 0)
+        self.state_ = IndexState(2, 10, 0, 4096)
+        self.more = False
+        self.back_to = None
+
+    async def find(self, identity, wanted):
+        decision = self.policies.decide(identity, "search")
+        if not decision.allowed:
+            raise Denied("access.denied", f"search: {decision.reason}")
+        self.asked.append(wanted)
+        return Answer(Found(self.hits, self.more, self.back_to), self.lag, self.state_)
+
+    async def state(self):
+        return self.lag, self.state_
+
+    async def moment(self, hit):
+        return hit.line.time
 
 
 def endpoint(name, **more):
@@ -486,6 +515,7 @@ class World:
             self.users.users[f"u-{name}"] = User(f"u-{name}", name, (role,), created_at=NOW)
         for one in (endpoint("web01", description="the shop", labels=(("env", "prod"),)), endpoint("db01"), endpoint("vault", labels=(("secret", "yes"),))):
             self.endpoints.endpoints[one.id] = one
+        self.search = FakeSearch(self.policies)
         self.sessions.records = [
             SessionRecord("aa11", "u-bob", "bob", "web01", "deploy", "192.0.2.8", NOW - 100, NOW - 50, "closed", "exit", 7, recording="x", bytes_out=2048),
             SessionRecord("bb22", "u-alice", "alice", "vault", "deploy", "192.0.2.7", NOW - 90, NOW - 80, "closed", "exit", 0, recording="y"),
@@ -505,6 +535,7 @@ class World:
             invitations=self.invitations,
             guests=self.invitations,
             replay=FakeReplay(),
+            search=self.search,
             version="1.2.3",
             signpost=Signpost("bastion.example", 2222, "ssh-ed25519 AAAAhost", "ssh-ed25519 AAAAauthority"),
         )

@@ -74,8 +74,8 @@ async def test_what_the_gate_asks_is_refused_to_an_engineer_with_the_reason_and_
 
 async def test_the_gate_leaves_nothing_open_that_is_not_listed_here():
     assert {path for path, verb in VERBS if verb.asks == "service"} == {
-        "connect", "join", "attach", "kill", "pause", "resume", "recordings", "replay", "cast", "transcript", "verify", "admin",
-        "invite", "kick", "request-control", "give", "take", "message", "sftp",
+        "connect", "join", "attach", "kill", "pause", "resume", "recordings", "replay", "cast", "transcript", "verify", "evidence", "export", "admin",
+        "invite", "kick", "request-control", "give", "take", "message", "search", "sftp",
     }  # fmt: skip
     assert {path for path, verb in VERBS if verb.action == verbs.SELF} == {
         "help", "whoami", "version", "ls", "menu", "ssh-config", "known-hosts", "sessions", "keys list", "keys add", "keys remove",
@@ -399,7 +399,7 @@ async def test_recordings_are_for_those_who_may_replay(world):
     assert "no rule allows alice to replay" in err
 
 
-@pytest.mark.parametrize("command", ["replay", "cast", "transcript"])
+@pytest.mark.parametrize("command", ["replay", "cast", "transcript", "evidence", "export"])
 async def test_a_recording_is_refused_with_the_reason_and_audited(command, world):
     code, out, err = await world.run(f"{command} aa")
     assert (code, out) == (77, "")
