@@ -129,6 +129,9 @@ class SessionLimits(_Section):
     )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds until an endpoint must be reached; people do not wait longer.")
     login_timeout: Seconds = Field(default=20.0, description="Seconds in all until an endpoint must have let us in.")
+    endpoint_keepalive: Seconds = Field(
+        default=8.0, description="Seconds of silence before an endpoint is asked whether it lives; after three such times it is lost."
+    )
     drain: Seconds = Field(default=10.0, description="Seconds that live sessions get when the server is asked to stop.")
 
     @field_validator("chord")
@@ -171,7 +174,8 @@ class Recording(_Section):
         description="Patterns (RE2) of more secrets, such as 'AKIA[0-9A-Z]{16}': blotted out in recordings, not in what people see.",
     )
     search: bool = Field(
-        default=True, description="Whether what stands on screens is indexed for `search`; it costs under 5 % of a session's work."
+        default=True,
+        description="Whether what stands on screens is indexed for `search` (never where casts are encrypted); it costs under 5 % of a session's work.",
     )
     free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.05, description="New sessions are refused below this share of free disk."

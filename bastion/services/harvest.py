@@ -119,9 +119,13 @@ class Harvest:
             self._queue[sheaf.session] = None
         self._wake.set()
 
-    def forget(self, session: str) -> None:
-        """Take note that a recording is gone."""
+    async def remove(self, session: str) -> None:
+        """Forget a recording that is deleted; the next start does so where this cannot."""
         self._queue.pop(session, None)
+        try:
+            await self._index.remove(session)
+        except BastionError as error:
+            _log.error("a deleted recording stays in the search index for now: %s", error.detail or error.public)
 
     # ------------------------------------------------------------ what a search asks
 
@@ -200,9 +204,12 @@ class Harvest:
         until: float | None = None
         while not self._stopped:
             page = await self._sessions.find(SessionFilter(live=False, until=until, limit=_PAGE))
-            ids = [one.id for one in page if is_kept(one) and one.id not in self._live]
-            known = await self._index.known(ids)
-            waiting += [one for one in ids if one not in known]
+            known = await self._index.known([one.id for one in page])
+            for one in page:
+                if is_kept(one) and one.id not in known and one.id not in self._live:
+                    waiting.append(one.id)
+                elif one.id in known and not is_kept(one):
+                    await self.remove(one.id)
             if len(page) < _PAGE or page[-1].started_at == until:
                 break
             until = page[-1].started_at

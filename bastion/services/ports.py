@@ -179,7 +179,7 @@ class Farewell:
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
-    """Which sessions to list; empty fields match all."""
+    """Which sessions to list; empty fields match all. `longer`, `shorter`: seconds, of sessions that ended."""
 
     user: str = ""
     endpoint: str = ""
@@ -189,15 +189,12 @@ class SessionFilter:
     limit: int = 100
     skip: int = 0
     recorded: bool = False
-    """Only those with a recording."""
     participant: str = ""
     longer: float | None = None
     shorter: float | None = None
-    """Seconds; sessions that still run have no length."""
     reason: str = ""
     tag: str = ""
     handed_over: bool | None = None
-    """Whether the keyboard changed hands."""
 
 
 class Sessions(Protocol):

@@ -13,7 +13,7 @@ from bastion.core.values import Size
 
 @dataclass(frozen=True, slots=True)
 class RecordingNote:
-    """What somebody wrote to a recording. Never changed, never removed but with the recording."""
+    """What somebody wrote to a recording. Never changed."""
 
     session_id: str
     at: float
@@ -38,9 +38,6 @@ class Annotations(Protocol):
 
     async def notes(self, session_id: str) -> Sequence[RecordingNote]:
         """Return a recording's notes, oldest first."""
-
-    async def forget(self, session_id: str) -> None:
-        """Remove the tags and notes of a recording that is gone."""
 
 
 class SearchIndex(Protocol):
@@ -100,6 +97,10 @@ class RecordingWriter(Protocol):
     @property
     def between_characters(self) -> bool:
         """Whether all output so far stands in events (no half character waits for its end)."""
+
+    @property
+    def faithful(self) -> bool:
+        """Whether the last output is on file byte for byte: it was all UTF-8."""
 
     def output(self, data: bytes, at: float) -> None:
         """Append output bytes. `at`: monotonic seconds. Nothing may be shown before this returned."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -64,7 +65,7 @@ class Overdue:
 
 
 class Storage:
-    """The keeper of recordings. `least()` is how many bytes must stay free; `forget(id)` has the search index forget a recording."""
+    """The keeper of recordings. `least()` is how many bytes must stay free; `forget(id)` has an index forget a recording."""
 
     def __init__(
         self,
@@ -74,10 +75,10 @@ class Storage:
         auditor: Auditing,
         clock: Clock,
         least: Callable[[], int],
-        forget: Callable[[str], Awaitable[None]],
         rules: Sequence[Rule] = (),
         *,
         two_people: bool = False,
+        forget: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._recordings = recordings
         self._sessions = sessions
@@ -85,9 +86,9 @@ class Storage:
         self._auditor = auditor
         self._clock = clock
         self._least = least
-        self._forget = forget
         self.rules = rules
         self.two_people = two_people
+        self._forget = forget
 
     async def use(self) -> Use:
         """Return what all recordings take, by day and by endpoint. `Unavailable` when the folder cannot be read."""
@@ -158,7 +159,6 @@ class Storage:
             return
         kept = await asyncio.to_thread(lambda: [one.session_id for one in self._recordings.stored()])
         for session_id in gone.intersection(kept):
-            await self._forget(session_id)
             await asyncio.to_thread(self._recordings.remove, session_id)
 
     async def delete(self, record: SessionRecord, by: Identity, reason: str) -> bool:
@@ -216,11 +216,10 @@ class Storage:
         stamp = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         names = " and ".join([*agreed, who])
         await self._sessions.save(replace(record, recording=f"{TOMBSTONE}{stamp} by {names}: {reason}"))
-        await self._forget(record.id)
-        try:
+        with suppress(Missing):  # its files went before
             await asyncio.to_thread(self._recordings.remove, record.id)
-        except Missing:  # its files went before
-            return
+        if self._forget is not None:
+            await self._forget(record.id)
 
     def _audit(self, code: str, record: SessionRecord, by: Identity | None, reason: str, data: dict[str, object]) -> None:
         name, source = (by.name, by.source) if by else ("system", "")

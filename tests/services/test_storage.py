@@ -32,7 +32,6 @@ class World:
         self.recordings = RecordingFolder(str(folder))
         self.records: dict[str, SessionRecord] = {}
         self.events: list[Any] = []
-        self.forgotten: list[str] = []
 
     def now(self) -> float:
         return self.at
@@ -52,9 +51,6 @@ class World:
         assert self.flushed == len(self.events), "the fact comes first"
         self.records[record.id] = record
 
-    async def forget(self, session_id: str) -> None:
-        self.forgotten.append(session_id)
-
     async def all(self) -> list[Endpoint]:
         return [Endpoint("e1", "web01", labels=(("env", "prod"),)), Endpoint("e2", "lab1", labels=(("env", "test"),))]
 
@@ -71,7 +67,7 @@ class World:
 
     def keeper(self, *rules: str, two_people: bool = False) -> Storage:
         port: Any = self
-        return Storage(self.recordings, port, port, port, port, lambda: 1000, self.forget, parse(rules), two_people=two_people)
+        return Storage(self.recordings, port, port, port, port, lambda: 1000, parse(rules), two_people=two_people)
 
 
 @pytest.fixture
@@ -117,7 +113,6 @@ async def test_a_deletion_leaves_a_tombstone_and_no_file(world: World) -> None:
     assert await world.keeper().delete(record, ROOT1, "held a customer list")
     assert world.records["S1"].recording == "deleted 2023-11-15T22:13:20Z by root1: held a customer list"
     assert not is_kept(world.records["S1"])
-    assert world.forgotten == ["S1"], "neither does search find it"
     assert [path for path in Path(world.recordings.root).rglob("*") if path.is_file()] == []
     assert [(e.code, e.actor, e.reason, e.session) for e in world.events] == [("recording.deleted", "root1", "held a customer list", "S1")]
     with pytest.raises(Missing, match="was deleted 2023-11-15T22:13:20Z by root1"):

@@ -58,9 +58,3 @@ class SqlAnnotations:
         query = sa.select(table.session_id, table.at, table.by, table.text).where(table.session_id == session_id).order_by(table.number)
         async with self._database.read() as connection:
             return [RecordingNote(*row) for row in await connection.execute(query)]
-
-    async def forget(self, session_id: str) -> None:
-        """Remove the tags and notes of a recording that is gone."""
-        async with self._database.write() as connection:
-            await connection.execute(sa.delete(recording_tags).where(recording_tags.c.session_id == session_id))
-            await connection.execute(sa.delete(recording_notes).where(recording_notes.c.session_id == session_id))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bastion.core.recording.keyframes import Due
-from bastion.core.recording.lines import Flood, Line, Rows, ScreenLines, TypedLines, harmless
+from bastion.core.recording.lines import GAP, Flood, Line, Rows, ScreenLines, TypedLines, harmless
 from bastion.core.recording.reader import CastReader, Event, Header, parse_size
 from bastion.core.recording.track import CONTROL, Entry
 from bastion.core.terminal import Terminal
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from bastion.core.recording.keyframes import Keyframe
 
-GAP: Final = 50_000
-"""Microseconds without output that make a picture: what stands for less is one with what follows, to an eye."""
 PICTURE_BYTES: Final = 64 * 1024
 """Output that makes one in any case."""
 PICTURE_MICROSECONDS: Final = 1_000_000

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+GAP: Final = 50_000
+"""Microseconds without output that make a picture: what stands for less is one with what follows, to an eye."""
 LONGEST: Final = 4096
 """Characters of one line that are searched."""
 LINES_A_SECOND: Final = 50

@@ -16,7 +16,7 @@ from bastion.frontends.commands.audits import caught_up
 from bastion.frontends.commands.identity import asked, identity_option, opened
 from bastion.frontends.commands.output import amount
 from bastion.frontends.commands.recordings import MOST, decided, note
-from bastion.frontends.commands.verbs import SESSION, Noun, json_option
+from bastion.frontends.commands.verbs import RECORDING, Noun, json_option
 from bastion.services.evidence import sealed_digest
 from bastion.services.ports import SessionFilter, SessionRecord
 from bastion.services.storage import is_kept
@@ -36,7 +36,7 @@ def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
 
     @root.verb("verify", action="replay", asks="service", examples=["verify 4f2a", "verify --all", "verify --all --json"])
-    @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
+    @click.argument("session", type=RECORDING, required=False, default="", metavar="[ID]")
     @click.option("--all", "every", is_flag=True, help="Every recording that you may replay.")
     @identity_option
     @json_option
@@ -68,7 +68,7 @@ def fill(root: Noun) -> None:
         return Corrupt.exit_code if bad else 0
 
     @root.verb("evidence", action="export", asks="service", examples=["evidence 4f2a > pack.zip", "evidence 4f2a --chain > pack.zip"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--chain", "whole_chain", is_flag=True, help="With all of the audit log up to a signed head (asks for `audit`, too).")
     @identity_option
     async def evidence(door: Door, session: str, whole_chain: bool, identity: str | None) -> None:  # noqa: FBT001

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Denied, Missing
+from bastion.core.errors import Denied, Invalid, Missing
 from bastion.core.recording.playback import parse_position
 from bastion.core.text import safe_text
 from bastion.frontends.commands.identity import identity_option, opened
-from bastion.frontends.commands.output import amount, span
-from bastion.frontends.commands.sessions import past_row
-from bastion.frontends.commands.verbs import ENDPOINT, SESSION, USER, Noun, json_option
-from bastion.services.ports import SessionFilter, SessionRecord
-from bastion.services.storage import TOMBSTONE, is_kept
+from bastion.frontends.commands.verbs import RECORDING, Noun
+from bastion.services.ports import SessionRecord
+from bastion.services.storage import is_kept
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
@@ -28,37 +26,9 @@ MOST = 10_000  # sessions looked through by one --all
 
 def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
-    listing = Noun("recordings", help="What was recorded.")
-    root.add_command(listing)
-
-    @listing.verb("recordings", action="replay", asks="service", examples=["recordings", "recordings --user alice --json"])
-    @click.option("--user", type=USER, default="", metavar="NAME", help="Only sessions that NAME started.")
-    @click.option("--endpoint", type=ENDPOINT, default="", metavar="NAME", help="Only sessions on NAME.")
-    @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
-    @json_option
-    async def recordings(door: Door, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001
-        """List the recordings that you may play, newest first."""
-        endpoints = {one.name: one for one in await door.desk.inventory.all()}
-        found = await door.desk.sessions.find(SessionFilter(user=user, endpoint=endpoint, limit=limit))
-        decide = door.desk.policies.decide
-        records = [one for one in found if one.recording and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
-        if not records:  # an empty list to somebody whom nothing is allowed is a refusal, and says so
-            decision = decide(door.identity, "replay")
-            may = decision.allowed or any(decide(door.identity, "replay", one).allowed for one in endpoints.values())
-            if not may:
-                raise Denied("access.denied", f"recordings: {decision.reason}", decision.rule)
-        rows = [past_row(record) | {"deleted": None if is_kept(record) else record.recording.removeprefix(TOMBSTONE)} for record in records]
-        if not as_json:
-            for row, record in zip(rows, records, strict=True):
-                seconds = None if record.ended_at is None else record.ended_at - record.started_at
-                row.update(id=record.id[:12], length=span(seconds), out=amount(record.bytes_out))
-                if not is_kept(record):
-                    row.update(state="deleted", reason=record.recording.removeprefix(TOMBSTONE))
-        heads = ["id", "owner", "endpoint", "login", "started_at", "length", "out", "state", "reason"]
-        await door.listing(heads, rows, as_json_list=as_json, empty="There is no recording that you may play.")
 
     @root.verb("replay", action="replay", asks="service", examples=["replay 4f2a", "replay 4f2a --speed 4", "replay 4f2a --at +1:20"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="How fast.")
     @click.option("--at", "at_text", default="", metavar="TIME", help="Start there: +1:20 from its start, or 12:30 by the clock.")
     @identity_option
@@ -71,7 +41,7 @@ def fill(root: Noun) -> None:
         await found.play(record.id, door.handover(), at=at, speed=speed)
 
     @root.verb("transcript", action="export", asks="service", examples=["transcript 4f2a", "transcript 4f2a > session.txt"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @identity_option
     async def transcript(door: Door, session: str, identity: str | None) -> None:
         """Write a recording as plain lines with times and names."""
@@ -86,7 +56,7 @@ def fill(root: Noun) -> None:
         asks="service",
         examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast", "cast 4f2a --identity - < age.key"],
     )
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--v2", is_flag=True, help="As asciicast v2, for older players.")
     @identity_option
     async def cast(door: Door, session: str, v2: bool, identity: str | None) -> None:  # noqa: FBT001
@@ -96,9 +66,31 @@ def fill(root: Noun) -> None:
         note(door, record, "recording.exported")
         await found.cast(record.id, door.handover(), version=2 if v2 else 3)
 
+    @root.verb(
+        "export", action="export", asks="service", examples=["export 4f2a --svg > screen.svg", "export 4f2a --svg --at +1:20 > screen.svg"]
+    )
+    @click.argument("session", type=RECORDING, metavar="ID")
+    @click.option("--svg", "as_svg", is_flag=True, help="The screen at one moment as a picture (SVG).")
+    @click.option(
+        "--at", "at_text", default="", metavar="TIME", help="Which moment: +1:20 from its start, or 12:30 by the clock; else the last."
+    )
+    async def export(door: Door, session: str, as_svg: bool, at_text: str) -> None:  # noqa: FBT001
+        """Write a picture of a recording to standard output; for a film, give what `cast` writes to asciinema's agg."""
+        record = await decided(door, session, "export")
+        if not as_svg:
+            raise Invalid(
+                "usage.export", "As what? --svg is the screen at one moment. For a GIF, give what `cast ID` writes to asciinema's agg."
+            )
+        at = parse_position(at_text, record.started_at) if at_text else None
+        note(door, record, "recording.exported")
+        await door.desk.replay.picture(record.id, door.handover(), at=at)
 
-async def decided(door: Door, prefix: str, action: str) -> SessionRecord:
-    """Return the session of that id if policy lets this person do `action` with it; else it does not exist for them."""
+
+async def decided(door: Door, prefix: str, action: str, *, deleted: bool = False) -> SessionRecord:
+    """Return the session of that id if policy lets this person do `action` with it; else it does not exist for them.
+
+    `deleted`: also one of which only the record is left.
+    """
     endpoints = {one.name: one for one in await door.desk.inventory.all()}
     missing = Missing("recording.missing", f"There is no recording '{safe_text(prefix, 64)}'.")
     try:
@@ -110,7 +102,7 @@ async def decided(door: Door, prefix: str, action: str) -> SessionRecord:
         raise Denied("access.denied", f"{action}: {decision.reason}", decision.rule)
     if not record.recording:
         raise missing
-    if not is_kept(record):
+    if not is_kept(record) and not deleted:
         raise Missing("recording.deleted", f"That recording was {safe_text(record.recording, 300)}.")
     return record
 

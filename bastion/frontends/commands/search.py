@@ -5,44 +5,23 @@ Never looks into a recording itself; the service decides, searches and audits.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from bastion.core.access.durations import parse_duration
-from bastion.core.errors import Invalid, Missing
+from bastion.core.errors import Missing
 from bastion.core.recording.search import Wanted
 from bastion.core.text import safe_text
 from bastion.frontends.commands.hits import as_json_rows, lines, notes
 from bastion.frontends.commands.output import rfc3339
 from bastion.frontends.commands.search_list import choose
-from bastion.frontends.commands.verbs import ENDPOINT, SESSION, USER, Noun, json_option
+from bastion.frontends.commands.times import moment
+from bastion.frontends.commands.verbs import ENDPOINT, RECORDING, USER, Noun, json_option
 from bastion.services.ports import SessionRecord
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
     from bastion.services.search import Answer
-
-
-def moment(text: str, now: float) -> float | None:
-    """Return the time (seconds since the epoch) that an option names; None for none.
-
-    `7d`, `90m`: so long ago. `2026-11-20`, `2026-11-20T10:00`: then, in UTC where no zone is named.
-    """
-    if not text:
-        return None
-    try:
-        return now - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise Invalid(
-            "usage.time", f"{text[:32]!a} is no time: write how long ago (90m, 7d) or when (2026-11-20, 2026-11-20T10:00)."
-        ) from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def fill(root: Noun) -> None:
@@ -57,7 +36,7 @@ def fill(root: Noun) -> None:
     @click.argument("text", metavar="TEXT")
     @click.option("--endpoint", type=ENDPOINT, default="", metavar="NAME", help="Only sessions on NAME.")
     @click.option("--user", type=USER, default="", metavar="NAME", help="Only sessions that NAME started.")
-    @click.option("--session", type=SESSION, default="", metavar="ID", help="Only this recording.")
+    @click.option("--session", type=RECORDING, default="", metavar="ID", help="Only this recording.")
     @click.option("--since", default="", metavar="TIME", help="Only what stood there later: 7d (ago), 2026-11-20, 2026-11-20T10:00.")
     @click.option("--until", default="", metavar="TIME", help="Only what stood there earlier.")
     @click.option("--typed/--shown", "typed", default=None, help="Only what was typed, or only what stood on screens.")

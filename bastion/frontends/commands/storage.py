@@ -9,7 +9,7 @@ import click
 from bastion.core.errors import Invalid, Missing, Unavailable
 from bastion.core.text import safe_text
 from bastion.frontends.commands.output import amount, as_json_line, rfc3339, span
-from bastion.frontends.commands.verbs import SESSION, Noun, json_option, yes_option
+from bastion.frontends.commands.verbs import RECORDING, Noun, json_option, yes_option
 from bastion.services.storage import is_kept
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def fill(root: Noun) -> None:
         await door.listing(heads, rows, as_json_list=as_json, empty=empty)
 
     @listing.verb("delete", action=DELETES, examples=["recordings delete 4f2a --reason 'held a customer list'"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--reason", default="", metavar="TEXT", help="Why; stands in the audit log and in the list for ever.")
     @yes_option
     async def delete(door: Door, session: str, reason: str, yes: bool) -> None:  # noqa: FBT001

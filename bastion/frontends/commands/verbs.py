@@ -155,14 +155,19 @@ class Noun(click.Group):
         asks: str = "gate",
         examples: Sequence[str] = (),
         hidden: bool = False,
+        more_options: bool = False,
     ) -> Callable[[Callback], Verb]:
-        """Declare a verb of this noun; options and arguments are click's own decorators below it."""
+        """Declare a verb of this noun; options and arguments are click's own decorators below it.
+
+        `more_options`: what looks like an option and is none of the verb's is an argument (`-x` of a tag).
+        """
         if not action or asks not in {"gate", "service"}:
             raise TypeError(f"command {name!r} declares no action or nobody who asks for it")
 
         def declare(work: Callback) -> Verb:
             params = list(reversed(getattr(work, "__click_params__", [])))
             made = Verb(name, action=action, asks=asks, work=work, examples=examples, params=params, help=work.__doc__, hidden=hidden)
+            made.context_settings = {"ignore_unknown_options": more_options}
             made.short_help = (work.__doc__ or "").strip().splitlines()[0].partition(". ")[0].partition("; ")[0].rstrip(".") + "."
             self.add_command(made)
             return made
@@ -205,5 +210,7 @@ def yes_option(work: Callback) -> Callback:
 
 
 SESSION: Final = Named("session")
+RECORDING: Final = Named("recording")
+TAG: Final = Named("tag")
 ENDPOINT: Final = Named("endpoint")
 USER: Final = Named("user")

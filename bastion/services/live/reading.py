@@ -10,8 +10,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bastion.core.recording.glean import GAP, PICTURE_MICROSECONDS, Mark
-from bastion.core.recording.lines import Rows, ScreenLines, TypedLines, harmless
+from bastion.core.recording.glean import PICTURE_MICROSECONDS, Mark
+from bastion.core.recording.lines import GAP, Rows, ScreenLines, TypedLines, harmless
 from bastion.services.harvest import Sheaf
 
 if TYPE_CHECKING:

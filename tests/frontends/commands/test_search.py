@@ -9,7 +9,7 @@ from bastion.core.recording.lines import Line
 from bastion.core.recording.search import Hit, IndexState
 from bastion.frontends.commands.gate import run
 from bastion.frontends.commands.hits import excerpt
-from bastion.frontends.commands.search import moment
+from bastion.frontends.commands.times import moment
 from bastion.services.harvest import Lag
 
 from .fakes import NOW, FakeConsole, World
