@@ -231,6 +231,9 @@ class Harvest:
             with suppress(BastionError):
                 await self._index.add([Portion(session, record.user, record.endpoint, record.started_at, done=True)])
         except BastionError as error:
+            if error.code == "recording.encrypted":
+                self._queue.pop(session, None)
+                return
             _log.error("reading casts for the search is put off: %s", error.detail or error.public)
             await asyncio.sleep(_TICK)
             return

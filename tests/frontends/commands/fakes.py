@@ -476,6 +476,9 @@ class FakePreferences:
 
 
 class FakeReplay:
+    async def encrypted_to(self, session_id):
+        return ""
+
     async def play(self, session_id, console, *, at=0, speed=1.0, needle="", paused=False):
         console.write(f"played {session_id} x{speed}{f' at {at}' if at else ''}{' paused' if paused else ''}\n".encode())
 
