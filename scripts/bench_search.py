@@ -150,7 +150,7 @@ def session_cpu(folder: Path, *, search: bool, script: str) -> float:
             person = Person(bastion.ssh_argv("alice", "connect web01 -- env PS1='ready$ ' HISTFILE= sh", options=("-tt",)))
             person.play(script)
             person.close()
-        time.sleep(32)  # what waits is written after half a minute
+        time.sleep(62)  # what waits is written after a minute
         return used() - before
     finally:
         bastion.stop()
