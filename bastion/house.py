@@ -231,7 +231,8 @@ def _witnesses(settings: Settings) -> list[Witness]:
 
 def ssh_dialer(settings: Settings) -> SshDialer:
     """Return what dials SSH endpoints with the times of the settings."""
-    return SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout)
+    limits = settings.sessions
+    return SshDialer(settings.path(USER_CA), limits.connect_timeout, limits.login_timeout, limits.endpoint_keepalive)
 
 
 def _signpost(settings: Settings) -> Signpost:

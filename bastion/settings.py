@@ -129,6 +129,9 @@ class SessionLimits(_Section):
     )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds until an endpoint must be reached; people do not wait longer.")
     login_timeout: Seconds = Field(default=20.0, description="Seconds in all until an endpoint must have let us in.")
+    endpoint_keepalive: Seconds = Field(
+        default=8.0, description="Seconds of silence before an endpoint is asked whether it lives; after three such times it is lost."
+    )
     drain: Seconds = Field(default=10.0, description="Seconds that live sessions get when the server is asked to stop.")
 
     @field_validator("chord")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bastion.services.ports import AuditEntry, Auditing, AuditStore, Clock, SessionRecord, Sessions
     from bastion.services.record_ports import Recordings
 
-MOST_ENTRIES: Final = 50_000
+MOST: Final = 50_000
 """Facts of one session; the newest, should there be more."""
 _PIECE: Final = 64 * 1024
 _SIDES: Final = (seal.FILE, keyframes.FILE, track.FILE)
@@ -77,7 +77,7 @@ class Evidence:
         if await asyncio.to_thread(self._recordings.is_live, record.id):
             raise Unavailable("evidence.live", "That session still runs: its end is not sealed. Ask again when it is over.")
         await self._auditor.flush()
-        facts = list(await self._audit.last(MOST_ENTRIES, session=record.id))
+        facts = list(await self._audit.last(MOST, session=record.id))
         digest = await sealed_digest(self._audit, record.id)
         verdict = await verify(self._recordings, record.id, self._signer, digest=digest)
         heads = await self._heads(facts)

@@ -58,12 +58,12 @@ class NewEndpoint:
     legacy: bool = False
 
 
-def read_address(text: str) -> tuple[str, int]:
-    """Read `HOST`, `HOST:PORT`, `[IPV6]:PORT` or a bare IPv6 address. Raises `Invalid`."""
-    host, port = text, "22"
+def read_address(text: str, usual: int = 22) -> tuple[str, int]:
+    """Read `HOST`, `HOST:PORT`, `[IPV6]:PORT` or a bare IPv6 address; `usual` where no port is named. Raises `Invalid`."""
+    host, port = text, str(usual)
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
-        port = rest.removeprefix(":") or "22"
+        port = rest.removeprefix(":") or str(usual)
         if not bracket or (rest and not rest.startswith(":")):
             raise Invalid("address.invalid", f"'{safe_text(text, 80)}' is not an address: HOST, HOST:PORT or [IPV6]:PORT.")
     elif text.count(":") == 1:

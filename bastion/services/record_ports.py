@@ -98,6 +98,10 @@ class RecordingWriter(Protocol):
     def between_characters(self) -> bool:
         """Whether all output so far stands in events (no half character waits for its end)."""
 
+    @property
+    def faithful(self) -> bool:
+        """Whether the last output is on file byte for byte: it was all UTF-8."""
+
     def output(self, data: bytes, at: float) -> None:
         """Append output bytes. `at`: monotonic seconds. Nothing may be shown before this returned."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -181,6 +181,17 @@ class Recording:
         self._go_on(lambda writer: writer.marker(text, at), 1, at)
         if self._writer is not None:
             self._sides.append(Entry(self._writer.time, kind, who, text))
+
+    def place(self) -> tuple[int, bool, bool]:
+        """Return the cast's length, whether the last output is in it byte for byte, and whether the end of that waits still."""
+        writer, veil = self._writer, self._veil
+        if writer is None or not self._strict or self.failure is not None or (veil is not None and veil.masked):
+            return 0, False, False
+        return writer.length, writer.faithful, not writer.between_characters or (veil is not None and veil.held)
+
+    def chunks(self, offset: int) -> Iterator[bytes]:
+        """Return the cast's bytes from an offset on."""
+        return self._recorder.chunks(self._subject.session, offset)
 
     @property
     def keyframe_due(self) -> bool:
@@ -447,6 +458,10 @@ class Recorder:
     def stop(self) -> None:
         """End `run` after a last sync."""
         self._stopped.set()
+
+    def chunks(self, session_id: str, offset: int) -> Iterator[bytes]:
+        """Return the cast's bytes from an offset on."""
+        return self._recordings.chunks(session_id, offset)
 
     def append_side(self, session_id: str, name: str, data: bytes) -> None:
         """Append to a recording's side file; called in a thread."""

@@ -7,14 +7,17 @@ recording is decided by whoever calls this.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from bastion.core.errors import Invalid, Unavailable
 from bastion.core.recording.convert import to_v2
+from bastion.core.recording.playback import exact_text
 from bastion.core.recording.reader import V2, V3, read
 from bastion.core.recording.transcript import transcript
 from bastion.core.terminal.caps import Caps
+from bastion.core.terminal.svg import svg
 from bastion.services.indexing import Index
 from bastion.services.player import Player
 from bastion.services.sealing import verify
@@ -64,14 +67,33 @@ class Replay:
         chunks = await asyncio.to_thread(self._recordings.chunks, session_id)
         await send(console, chunks if version == V3 else _joined(to_v2(chunks)))
 
-    async def transcript(self, session_id: str, console: Console) -> None:
-        """Send the recording as plain lines with times and names."""
+    async def transcript(self, session_id: str, console: Console, *, since: int = 0) -> None:
+        """Send the recording, from `since` (microseconds) on, as plain lines with times and names."""
         end = "\r\n" if console.term else "\n"
         chunks = await asyncio.to_thread(self._recordings.chunks, session_id)
         header, events, reader = await asyncio.to_thread(read, chunks)
-        await send(console, _joined(f"{line}{end}".encode() for line in transcript(events, header.size)))
+        await send(console, _joined(f"{line}{end}".encode() for line in transcript(events, header.size, since)))
         for note in reader.notes:
             console.write_error(f"{note}{end}".encode())
+
+    async def picture(self, session_id: str, console: Console, *, at: int | None = None) -> None:
+        """Send the screen at that moment (microseconds; None: at the end) as SVG. `Missing`, `Corrupt`; `Invalid` on a terminal."""
+        if console.term:
+            raise Invalid("export.terminal", "A picture is a file, not for a terminal: leave -t out and write it to one (`> screen.svg`).")
+        tape = await Tape.open(self._recordings, session_id)
+        index = await asyncio.to_thread(Index, self._recordings, session_id, tape.header)
+        try:
+            while not index.complete:
+                await asyncio.to_thread(index.step)
+            stage = Stage(tape, index)
+            await stage.go(index.duration if at is None else at, lambda: not console.is_open)
+            caption = f"session {session_id} at {exact_text(stage.reached)}"
+            if (started := tape.header.started_at) is not None:
+                caption += datetime.fromtimestamp(started + stage.reached / 1e6, UTC).strftime(", %Y-%m-%d %H:%M:%S UTC")
+            picture = await asyncio.to_thread(svg, stage.screen.snapshot(), caption)
+        finally:
+            index.close()
+        await send(console, iter([picture.encode()]))
 
     async def play(
         self, session_id: str, console: Console, *, at: int = 0, speed: float = 1.0, needle: str = "", paused: bool = False
@@ -87,7 +109,10 @@ class Replay:
             links=self._links,
         )
         if not console.term or not caps.full_screen:
-            await self.transcript(session_id, console)
+            end = "\r\n" if console.term else "\n"
+            why = "a player needs a terminal (ssh -t)" if not console.term else "this terminal draws nothing"
+            console.write_error(f"The transcript, since {why}:{end}".encode())
+            await self.transcript(session_id, console, since=at)
             return
         tape = await Tape.open(self._recordings, session_id)
         index = await asyncio.to_thread(Index, self._recordings, session_id, tape.header)

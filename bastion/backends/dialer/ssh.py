@@ -87,7 +87,7 @@ class _Relay(ClientSession):
         if how is not None:
             self._events.closed(how.status, how.signal or None, "")
         elif exc is not None:
-            self._events.closed(None, None, f"The endpoint was lost: {safe_text(str(exc))[:200] or 'connection closed'}.")
+            self._events.closed(None, None, f"The endpoint was lost: {_lost(exc)}.")
         else:
             self._events.closed(0, None, "")
         if self._connection is not None:
@@ -149,10 +149,18 @@ class _Channel:
 class SshDialer:
     """Dials SSH endpoints. `user_ca` is the file of the key that signs certificates for logins of method "ca"."""
 
-    def __init__(self, user_ca: Path, connect_timeout: float = CONNECT_SECONDS, login_timeout: float = LOGIN_SECONDS) -> None:
+    def __init__(
+        self, user_ca: Path, connect_timeout: float = CONNECT_SECONDS, login_timeout: float = LOGIN_SECONDS, keepalive: float = 8.0
+    ) -> None:
+        self._keepalive = keepalive
         self._user_ca = user_ca
         self._connect_timeout = connect_timeout
         self._login_timeout = login_timeout
+
+    @property
+    def timeouts(self) -> tuple[float, float]:
+        """Return seconds until an endpoint must be reached, and until it must have let us in."""
+        return self._connect_timeout, self._login_timeout
 
     def _certified(self, grant: Grant) -> Any:
         """Make a key for this one connection and a certificate that is good for minutes (OpenSSH PROTOCOL.certkeys)."""
@@ -252,6 +260,7 @@ class SshDialer:
             password=password,
             host_key_alias=endpoint.certified_name if authorities else None,
             legacy=endpoint.legacy,
+            keepalive=self._keepalive,
             login_timeout=self._login_timeout,
         )
         wanted = {algorithm for key in pinned for algorithm in key.sig_algorithms}
@@ -368,6 +377,12 @@ def _untrusted(endpoint: Endpoint, far: _Far, error: Exception) -> Unavailable:
         f"The host key of {endpoint.name} CHANGED: pinned {pinned}, presented {key.get_fingerprint()}. "
         f"Not connected: somebody may be in between. If the machine was reinstalled, an admin accepts it: endpoint accept-key {endpoint.name} --reason TEXT",
     )
+
+
+def _lost(error: Exception) -> str:
+    """Return how a connection went that had been open."""
+    text = safe_text(str(error))[:200].rstrip(".")
+    return "it no longer answers" if "keepalive" in text else text[:1].lower() + text[1:] or "connection closed"
 
 
 def _reason(error: BaseException) -> str:

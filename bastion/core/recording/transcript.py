@@ -180,19 +180,29 @@ class _Output:
             yield f"{clock_text(time)}  -- end of full screen"
 
 
-def transcript(events: Iterable[Event], size: Size = _USUAL) -> Iterator[str]:
-    """Yield lines `time  text`: output lines as they end, `-- marker`, `name> typed`, `| what stood in a full-screen program`."""
+def transcript(events: Iterable[Event], size: Size = _USUAL, since: int = 0) -> Iterator[str]:
+    """Yield lines `time  text`: output lines as they end, `-- marker`, `name> typed`, `| what stood in a full-screen program`.
+
+    What happened before `since` (microseconds) is drawn and not told.
+    """
+    return (line for time, line in _told(events, size) if time >= since)
+
+
+def _told(events: Iterable[Event], size: Size) -> Iterator[tuple[int, str]]:
+    """Yield each line with the time at which it was whole."""
     output = _Output(size)
+    time = 0
     for event in events:
+        time = event.time
         if event.code == "o":
-            yield from output.take(event)
+            yield from ((time, line) for line in output.take(event))
             continue
         if event.code == "x":
-            yield from output.rest()
+            yield from ((time, line) for line in output.rest())
         elif event.code == "r" and (wanted := parse_size(event.data)) is not None:
             output.resize(wanted)
-        yield f"{clock_text(event.time)}  {_aside(event)}"
-    yield from output.rest()
+        yield time, f"{clock_text(time)}  {_aside(event)}"
+    yield from ((time, line) for line in output.rest())
 
 
 def _aside(event: Event) -> str:

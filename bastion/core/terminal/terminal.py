@@ -97,6 +97,20 @@ class Terminal:
             self._waiting.append(data)
             self._backlog += len(data)
 
+    def unpush(self, size: int) -> bool:
+        """Take the last `size` bytes back, with changes of size among them, unless some are parsed already; return whether."""
+        waiting = self._waiting
+        if size > self._backlog:
+            return False
+        self._backlog -= size
+        while size > 0:
+            item = waiting.pop()
+            if isinstance(item, bytes):
+                if len(item) > size:
+                    waiting.append(item[: len(item) - size])
+                size -= len(item)
+        return True
+
     def push_resize(self, columns: int, lines: int) -> None:
         """Let a change of size wait for its turn among the bytes; of several in a row the last counts."""
         if self._waiting and isinstance(self._waiting[-1], tuple):

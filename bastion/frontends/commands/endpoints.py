@@ -12,7 +12,7 @@ import click
 from bastion.core.access.endpoint import Endpoint
 from bastion.core.errors import Invalid
 from bastion.core.text import safe_text
-from bastion.frontends.commands import endpoint_trust, stock
+from bastion.frontends.commands import endpoint_telnet, endpoint_trust, stock
 from bastion.frontends.commands.endpoint_trust import agree, key_row, literal
 from bastion.frontends.commands.output import Row, facts, rfc3339
 from bastion.frontends.commands.output import as_json as to_json
@@ -49,6 +49,7 @@ def fill(root: Noun) -> None:
     _fill_changes(endpoint)
     endpoint_trust.fill(endpoint)
     stock.fill(endpoint)
+    endpoint_telnet.fill(endpoint)
 
     @endpoint.verb("list", action=ACTION, examples=["endpoint list", "endpoint list --json"])
     @json_option

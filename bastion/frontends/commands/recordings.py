@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Denied, Missing
+from bastion.core.errors import Denied, Invalid, Missing
 from bastion.core.recording.playback import parse_position
 from bastion.core.text import safe_text
 from bastion.frontends.commands.verbs import RECORDING, Noun
@@ -53,6 +53,25 @@ def fill(root: Noun) -> None:
         record = await decided(door, session, "export")
         note(door, record, "recording.exported")
         await door.desk.replay.cast(record.id, door.handover(), version=2 if v2 else 3)
+
+    @root.verb(
+        "export", action="export", asks="service", examples=["export 4f2a --svg > screen.svg", "export 4f2a --svg --at +1:20 > screen.svg"]
+    )
+    @click.argument("session", type=RECORDING, metavar="ID")
+    @click.option("--svg", "as_svg", is_flag=True, help="The screen at one moment as a picture (SVG).")
+    @click.option(
+        "--at", "at_text", default="", metavar="TIME", help="Which moment: +1:20 from its start, or 12:30 by the clock; else the last."
+    )
+    async def export(door: Door, session: str, as_svg: bool, at_text: str) -> None:  # noqa: FBT001
+        """Write a picture of a recording to standard output; for a film, give what `cast` writes to asciinema's agg."""
+        record = await decided(door, session, "export")
+        if not as_svg:
+            raise Invalid(
+                "usage.export", "As what? --svg is the screen at one moment. For a GIF, give what `cast ID` writes to asciinema's agg."
+            )
+        at = parse_position(at_text, record.started_at) if at_text else None
+        note(door, record, "recording.exported")
+        await door.desk.replay.picture(record.id, door.handover(), at=at)
 
 
 async def decided(door: Door, prefix: str, action: str, *, deleted: bool = False) -> SessionRecord:

@@ -90,7 +90,7 @@ class SessionActor:
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
         self._reader = ScreenReader(world.harvest, record, recording, session)
-        ties = Ties(lambda: recording.keyframe_due, recording.keyframe, self._hold_for_screen, self._screen_failed, self._reader)
+        ties = Ties(lambda: recording.keyframe_due, recording.keyframe, self._hold_for_screen, self._screen_failed, self._reader, recording)
         self._screen = LiveScreen(session.size, ties) if session.interactive else None
         self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now, self._ends_at)
         self._bytes_out = 0
