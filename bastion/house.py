@@ -51,6 +51,7 @@ from bastion.services.people import People
 from bastion.services.policies import Policies
 from bastion.services.recorder import Recorder
 from bastion.services.replay import Replay
+from bastion.services.rotation import Rotation
 from bastion.services.search import Search
 from bastion.services.setup import (
     HOST_CA,
@@ -206,6 +207,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     version=own_version(),
                     chord=parse_chord(settings.sessions.chord),
                     signpost=_signpost(settings),
+                    rotation=Rotation(store.endpoints, store.credentials, vault, dialer, keys, auditor, clock, ids.new_id),
                     stocktaking=Stocktaking(store.endpoints, auditor, clock, ids.new_id, read_document),
                 )
                 login = Login(store.users, auditor, clock, guests)

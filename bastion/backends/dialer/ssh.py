@@ -171,7 +171,7 @@ class SshDialer:
         key = asyncssh.generate_private_key("ssh-ed25519")
         certificate = authority.generate_user_certificate(
             key,
-            key_id=f"{grant.identity.name} through the bastion to {grant.endpoint.name}",
+            key_id=f"bastion session {grant.session or 'none'} of {grant.identity.name} on {grant.endpoint.name}",
             principals=[grant.login.name],
             valid_after="-1m",  # clocks differ a little
             valid_before=f"+{CERTIFICATE_MINUTES}m",
@@ -229,7 +229,7 @@ class SshDialer:
         far = _Far()
         options = await self._options(grant, far, unlock)
         try:
-            return await self._connected(endpoint, far, options)
+            return await self._connected(endpoint, far, options, asked=grant.login.method == "ask")
         finally:
             far.password = None
 
@@ -287,7 +287,7 @@ class SshDialer:
             raise _unreachable(endpoint, error) from error
         connection.abort()
 
-    async def _connected(self, endpoint: Endpoint, far: _Far, options: Any) -> ClientConnection:
+    async def _connected(self, endpoint: Endpoint, far: _Far, options: Any, *, asked: bool) -> ClientConnection:
         name = f"{endpoint.name} ({endpoint.address})"
         try:
             return await connect(
@@ -300,9 +300,8 @@ class SshDialer:
         except asyncssh.HostKeyNotVerifiable as error:
             raise _untrusted(endpoint, far, error) from error
         except asyncssh.PermissionDenied as error:
-            raise Unavailable(
-                "endpoint.auth_failed", f"{name} refused the stored credential of its login. An admin can replace it.", str(error)
-            ) from error
+            what = "the password that you typed" if asked else "the stored credential of its login. An admin can replace it"
+            raise Unavailable("endpoint.auth_failed", f"{name} refused {what}.", str(error)) from error
         except asyncssh.KeyExchangeFailed as error:
             raise _no_common(endpoint, error) from error
         except (asyncssh.Error, OSError, ValueError) as error:
