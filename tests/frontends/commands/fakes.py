@@ -379,6 +379,10 @@ class FakeConnect:
             raise self.error
         return self.status
 
+    async def sftp(self, console, name, login=None):
+        self.calls.append(("sftp", name, login))
+        return self.status
+
     async def join(self, console, prefix, wanted="viewer"):
         self.calls.append(("join", prefix, wanted))
         return self.status
