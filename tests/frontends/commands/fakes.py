@@ -380,9 +380,8 @@ class FakeConnect:
         return self.status
 
     async def sftp(self, console, name, login=None):
-        """Note it; nothing is transferred here."""
         self.calls.append(("sftp", name, login))
-        return 0
+        return self.status
 
     async def join(self, console, prefix, wanted="viewer"):
         self.calls.append(("join", prefix, wanted))
