@@ -1,216 +1,61 @@
-"""The composition root: joins core, services, doors and backends. The only module that knows them all.
+"""The composition root: adds the doors to the house and runs both. Decides nothing, and is imported by none but the program.
 
-`open_house` builds everything that does not listen; `serve` adds the doors; the host's program uses either.
+`house.open_house` builds everything that does not listen; `serve` adds the doors; the host's program uses either.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import gc
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
-from bastion.backends.dialer import EndpointDialer
 from bastion.backends.dialer.link import Link, forget_address, write_address
-from bastion.backends.dialer.ssh import SshDialer
+from bastion.backends.dialer.through import EndpointWires
 from bastion.backends.metrics.log import set_up as set_up_log
 from bastion.backends.metrics.process import memory, thread_usage
-from bastion.backends.patterns import mask_rules
-from bastion.backends.policies import PolicyFolder, load_policy
-from bastion.backends.recordings import RecordingFolder
-from bastion.backends.store import Store, open_store
-from bastion.backends.store.ids import RandomIds
-from bastion.backends.vault import AesVault, Ed25519Signer
+from bastion.backends.policies import load_policy
+from bastion.backends.store import open_store
 from bastion.backends.vault.keys import Keys
-from bastion.backends.vault.signer import public_path
 from bastion.core.access.decide import decide
 from bastion.core.access.decision import Decision
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Misconfigured, Missing, Unavailable
+from bastion.core.errors import Missing, Unavailable
 from bastion.core.identity import Identity
-from bastion.core.session.chord import parse_chord
-from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.gate import run as run_command
-from bastion.frontends.commands.host_local import own_version
 from bastion.frontends.ssh.listener import SshDoor
-from bastion.services.auditor import Auditor
-from bastion.services.connect import Connect
-from bastion.services.connect import Limits as SessionLimits
-from bastion.services.control import Control
-from bastion.services.evidence import Evidence
-from bastion.services.gatekeeper import Gatekeeper
-from bastion.services.guests import Guests
-from bastion.services.inventory import Inventory
-from bastion.services.invitations import Invitations
+from bastion.house import House, open_house, ssh_dialer, the_only_one
 from bastion.services.jump import Jump
-from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
-from bastion.services.login import Login
 from bastion.services.node import Node
-from bastion.services.packing import Packer
-from bastion.services.people import People
-from bastion.services.policies import Policies, Reload
+from bastion.services.policies import Reload
 from bastion.services.ports import Farewell
 from bastion.services.pulse import Pulse
-from bastion.services.recorder import Recorder
-from bastion.services.replay import Replay
 from bastion.services.revocation import Revocation
 from bastion.services.setup import (
     HOST_CA,
     HOST_KEY,
     OPERATOR,
     OPERATOR_KEY,
-    USER_CA,
-    VAULT_KEY,
     Caller,
     Report,
     Setup,
     check_home,
     make_home,
 )
-from bastion.services.signpost import Signpost
 from bastion.services.tasks import spawn
+from bastion.services.tunnels import Tunnels
 from bastion.settings import Settings, as_toml, shipped_policies
 
-AUDIT_KEY: Final = "audit.key"
-LOCK_FILE: Final = "serving.lock"
 _log = logging.getLogger("bastion")
-
-
-class SystemClock:
-    """The machine's clocks."""
-
-    def now(self) -> float:
-        """Return seconds since the epoch."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """Everything but the doors."""
-
-    settings: Settings
-    clock: SystemClock
-    store: Store
-    auditor: Auditor
-    policies: Policies
-    gatekeeper: Gatekeeper
-    recorder: Recorder
-    packer: Packer
-    live: Live
-    control: Control
-    login: Login
-    desk: Desk
-
-
-@contextlib.contextmanager
-def _the_only_one(home: Path) -> Any:
-    """Hold the home's lock: one process at a time owns its audit log and recordings."""
-    handle = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Unavailable("home.busy", f"Another bastion works on {home}. Stop it first, or use another --home.") from error
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextlib.asynccontextmanager
-async def open_house(settings: Settings) -> AsyncIterator[House]:
-    """Build the services on the home's files. Raises `Misconfigured` or `Unavailable`."""
-    check_home(settings.home)
-    clock = SystemClock()
-    ids = RandomIds()
-    vault = AesVault.load(settings.path(VAULT_KEY))
-    signer = Ed25519Signer.create(settings.path(AUDIT_KEY))
-    source = PolicyFolder(settings.policies)
-    policies = await Policies.start(source)
-    try:
-        rules = mask_rules(settings.recording.mask)
-    except ValueError as error:
-        raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
-    with _the_only_one(settings.home):
-        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer)
-        try:
-            async with Auditor(store.audit, clock) as auditor:
-                recordings = RecordingFolder(str(settings.recordings))
-                recorder = Recorder(
-                    recordings,
-                    clock,
-                    auditor.record,
-                    signer,
-                    low_water_bytes=settings.recording.free_bytes,
-                    low_water_share=settings.recording.free_share,
-                    sync_seconds=settings.recording.sync_seconds,
-                    rules=rules,
-                    masks_credentials=settings.recording.mask_credentials,
-                )
-                packer = Packer(recordings, clock, level=settings.recording.compression, after=settings.recording.compress_after)
-                gatekeeper = Gatekeeper(policies, source, clock)
-                dialer = EndpointDialer(
-                    SshDialer(settings.path(USER_CA), settings.sessions.connect_timeout, settings.sessions.login_timeout),
-                    str(settings.home),
-                )
-                live = Live()
-                control = Control(live, gatekeeper, auditor, clock)
-                invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
-                guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
-                connect = Connect(
-                    World(clock, dialer, auditor, store.sessions),
-                    gatekeeper,
-                    store.endpoints,
-                    store.credentials,
-                    vault,
-                    store.preferences,
-                    recorder,
-                    live,
-                    ids.session_id,
-                    _session_limits(settings),
-                    settings.node,
-                )
-                keys = Keys()
-                people = People(store.users, auditor, clock, ids.new_id, gatekeeper.roles)
-                inventory = Inventory(store.endpoints, store.credentials, vault, dialer, keys, auditor, clock, ids.new_id)
-                desk = Desk(
-                    clock=clock,
-                    policies=gatekeeper,
-                    auditor=auditor,
-                    audit=store.audit,
-                    people=people,
-                    inventory=inventory,
-                    sessions=store.sessions,
-                    preferences=store.preferences,
-                    live=live,
-                    control=control,
-                    connect=connect,
-                    invitations=invitations,
-                    guests=guests,
-                    replay=Replay(recordings, clock, signer),
-                    evidence=Evidence(recordings, store.sessions, store.audit, auditor, signer, _public_key(settings), clock),
-                    version=own_version(),
-                    chord=parse_chord(settings.sessions.chord),
-                    signpost=_signpost(settings),
-                )
-                login = Login(store.users, auditor, clock, guests)
-                yield House(settings, clock, store, auditor, policies, gatekeeper, recorder, packer, live, control, login, desk)
-        finally:
-            await store.close()
 
 
 class Host:
@@ -226,25 +71,39 @@ class Host:
                 house.auditor.record(AuditEvent("audit.noticed", house.clock.now(), result="failed", reason=str(house.store.audit.notice)))
             pulse = Pulse(house.clock, thread_usage, house.auditor.record)
             node = Node(
-                settings.node, house.clock, pulse, house.live, house.auditor, lambda: door.connections, lambda: _disk(settings), memory
+                settings.node,
+                house.clock,
+                pulse,
+                house.live,
+                house.auditor,
+                lambda: door.connections,
+                lambda: _disk(settings),
+                memory,
+                lambda: house.harvest.lag,
             )
             desk = replace(house.desk, node=node)
             jump = Jump(house.store.endpoints, house.gatekeeper, house.auditor, house.clock)
-            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock, jump)
+            tunnels = _tunnels(house)
+            door = SshDoor(house.login, partial(run_command, desk), house.auditor, house.clock, jump, tunnels)
             await door.open(settings.ssh.host, settings.ssh.port, settings.path(HOST_KEY), settings.path(HOST_CA), _wire_limits(settings))
             if house.desk.signpost is not None and not settings.ssh.name:
                 house.desk.signpost.port = door.port
             write_address(settings.home, settings.ssh.host, door.port)
             revocation = Revocation(house.live, house.gatekeeper, house.store.users, house.clock, door.present, door.put_out)
+            revocation.also.append(tunnels.look)
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
-            packing = spawn("packer", house.packer.run())
+            if not settings.recording.search:
+                house.harvest.stop()
+            harvest = spawn("harvest", house.harvest.run())
             beside = {
                 "revocation": revocation.run(),
                 "policies": house.policies.watch(),
                 "collector": _collect(house.live),
                 "pulse": pulse.run(),
+                "packer": house.packer.run(),
+                "storage": house.storage.run(),
             }
             tasks = [spawn(name, work) for name, work in beside.items()]
             house.policies.on_reload(partial(_tell_reload, house))
@@ -258,11 +117,11 @@ class Host:
                 forget_address(settings.home)
                 await door.close(partial(house.control.end_all, "shutdown", "The bastion is being restarted."), settings.sessions.drain)
                 house.recorder.stop()
-                house.packer.stop()
+                house.harvest.stop()
                 for task in tasks:
                     task.cancel()
                 await recording
-                await packing
+                await harvest
                 house.auditor.record(AuditEvent("node.stopped", house.clock.now(), subject=settings.node))
         return 0
 
@@ -285,7 +144,7 @@ class Host:
 
     async def migrate(self, settings: Settings) -> str:
         """Bring the database to this version."""
-        with _the_only_one(settings.home):
+        with the_only_one(settings.home):
             store = await open_store(settings.database, node=settings.node)
             await store.close()
         return f"{settings.database} is at this version."
@@ -403,9 +262,10 @@ def _tell_reload(house: House, report: Reload) -> None:
         house.auditor.record(AuditEvent("policy.changed", house.clock.now(), reason=f"epoch {report.epoch}"))
 
 
-def _signpost(settings: Settings) -> Signpost:
-    ssh = settings.ssh
-    return Signpost.read(ssh.name, ssh.host, ssh.port, settings.path(f"{HOST_KEY}.pub"), settings.path(f"{HOST_CA}.pub"))
+def _tunnels(house: House) -> Tunnels:
+    wires = EndpointWires(ssh_dialer(house.settings), house.settings.sessions.connect_timeout)
+    own_host = house.settings.forwards.own_host
+    return Tunnels(wires, house.gatekeeper, house.store.users, house.auditor, house.clock, house.desk.inventory.unlock, own_host=own_host)
 
 
 def _disk(settings: Settings) -> tuple[int, int]:
@@ -435,15 +295,6 @@ async def _collect(live: Live) -> None:
         await asyncio.sleep(10)
         turn += 1
         gc.collect(2 if turn % 30 == 0 or not live.actors() else 1)
-
-
-def _session_limits(settings: Settings) -> SessionLimits:
-    wanted = settings.sessions
-    return SessionLimits(wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord))
-
-
-def _public_key(settings: Settings) -> bytes:
-    return public_path(settings.path(AUDIT_KEY)).read_bytes()
 
 
 def _wire_limits(settings: Settings) -> Any:

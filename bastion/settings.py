@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bastion.core.errors import Misconfigured
+from bastion.core.recording import retention
 from bastion.core.session.chord import parse_chord
 from bastion.core.text import safe_text
 
@@ -117,11 +118,15 @@ class SessionLimits(_Section):
 
     per_user: Count = Field(default=20, description="Live sessions a person: beyond that somebody forgot some.")
     per_node: Count = Field(default=500, description="Live sessions of this process; about 120 KB each when idle.")
-    participants: Annotated[int, Field(ge=1, le=50)] = Field(default=10, description="People in one session; each costs up to 1 MiB.")
+    participants: Annotated[int, Field(ge=1, le=100)] = Field(default=10, description="People in one session; each costs up to 1 MiB.")
     handback: Seconds = Field(
         default=600.0, description="Seconds that the keyboard rests with somebody else before it goes back to the session's owner."
     )
     chord: str = Field(default="C-]", description="The key that speaks to the bastion in a session; C-] is free in shells and editors.")
+    links: bool = Field(
+        default=False,
+        description="Whether who looks on, or plays a recording, can click the http(s) links that programs mark (OSC 8). Their text may lie.",
+    )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds until an endpoint must be reached; people do not wait longer.")
     login_timeout: Seconds = Field(default=20.0, description="Seconds in all until an endpoint must have let us in.")
     drain: Seconds = Field(default=10.0, description="Seconds that live sessions get when the server is asked to stop.")
@@ -131,6 +136,14 @@ class SessionLimits(_Section):
     def _chord(cls, value: str) -> str:
         parse_chord(value)  # its ValueError says what is wrong
         return value
+
+
+class Forwards(_Section):
+    """TCP tunnels. Which there may be is policy; here is only what no rule opens by itself."""
+
+    own_host: bool = Field(
+        default=False, description="Whether rules may reach this very host, loopback too: for trying out, not for keeping."
+    )
 
 
 class Recording(_Section):
@@ -153,12 +166,41 @@ class Recording(_Section):
         default=(),
         description="Patterns (RE2) of more secrets, such as 'AKIA[0-9A-Z]{16}': blotted out in recordings, not in what people see.",
     )
+    search: bool = Field(
+        default=True, description="Whether what stands on screens is indexed for `search`; it costs under 5 % of a session's work."
+    )
     free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.05, description="New sessions are refused below this share of free disk."
     )
     free_bytes: Annotated[int, Field(ge=0, le=2**50)] = Field(
         default=1024**3, description="... or below so many free bytes, whichever is more."
     )
+
+
+class Retention(_Section):
+    """How long recordings are kept. The audit log keeps for ever that they were there."""
+
+    rules: tuple[str, ...] = Field(
+        default=(),
+        description="'env=test 30d', 'endpoint=lab* 7d', 'endpoint=* 365d': the first that fits an endpoint decides; none is for ever.",
+    )
+
+    @field_validator("rules")
+    @classmethod
+    def _rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        retention.parse(value)
+        return value
+
+    two_people: bool = Field(default=False, description="Whether a second person must say the same before a recording is deleted by hand.")
+
+
+class Audit(_Section):
+    """Where the audit log's signed checkpoints are told beside the home: what stands there shows a log that was cut or replaced."""
+
+    checkpoints: str = Field(
+        default="", description="One more file for checkpoints, each minute and 1,000 facts; best on another machine's disk."
+    )
+    syslog: str = Field(default="", description="A syslog for them: 'udp://HOST:514', 'tcp://HOST:514' or '/dev/log'.")
 
 
 class Settings(_Section):
@@ -173,7 +215,10 @@ class Settings(_Section):
     paths: Paths = Field(default_factory=Paths)
     limits: Limits = Field(default_factory=Limits)
     sessions: SessionLimits = Field(default_factory=SessionLimits)
+    forwards: Forwards = Field(default_factory=Forwards)
     recording: Recording = Field(default_factory=Recording)
+    retention: Retention = Field(default_factory=Retention)
+    audit: Audit = Field(default_factory=Audit)
 
     def path(self, name: str) -> Path:
         """Return where `name` of the home folder is (`operator.key`, `host_ed25519`...)."""
@@ -297,7 +342,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, object, str
         if variable.startswith(_PREFIX) and variable not in _NOT_SETTINGS:
             name = known.get(variable, variable)
             text = environ[variable]
-            lists = name.endswith(("networks", "proxy_protocol_from"))
+            lists = name.endswith(("networks", "proxy_protocol_from", "retention.rules"))
             if name == "recording.mask":  # a pattern may well hold a comma
                 lists, text = True, text.replace(",", "\0").replace("\n", ",")
             value = [part.strip().replace("\0", ",") for part in text.split(",") if part.strip()] if lists else text

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench_onlookers import VIEWERS, onlookers
+from bench_transfer import transfer
 from bench_wire import CHUNK, percentiles, read_until
 from bench_wire import connect as first_byte
 from bench_wire import echo as keystrokes
@@ -247,6 +249,14 @@ def rows(result: Result) -> list[tuple[str, str, str, str, str, str]]:
         add(f"bulk {name}", values, " MB/s", values[2] / values[1], ">= 0.9x", least=0.9)
         costs = [None, ways["proxyjump"]["cpu_s_gb"], ways["bastion"]["cpu_s_gb"]]
         add("  CPU in between", costs, " s/GB", costs[2] / max(0.01, costs[1]), "<= 2.5x", most=2.5)
+    for name, ways in result.get("transfer", {}).items():
+        if name == "grown_mb":
+            found.append(("memory grown by all these files", "-", "-", f"{ways:.0f} MB", "", ""))
+            continue
+        values = [ways[way]["mb_s"] for way in ("direct", "proxyjump", "bastion")]
+        add(f"{name}, 100 MB", values, " MB/s", values[2] / values[1], ">= 0.7x", least=0.7)
+        costs = [None, ways["proxyjump"]["cpu_s_gb"], ways["bastion"]["cpu_s_gb"]]
+        add("  CPU in between", costs, " s/GB", costs[2] / max(0.01, costs[1]), "")
     if "connect" in result:
         values = [result["connect"][way] for way in ("direct", "proxyjump", "bastion")]
         add("ssh start to first byte", values, " ms", values[2] / values[1], "<= 0.5x", most=0.5)
@@ -261,6 +271,24 @@ def rows(result: Result) -> list[tuple[str, str, str, str, str, str]]:
         m = result["memory"]
         bar = " ok" if m["kb_per_session"] <= 120 else " MISSED"
         found.append((f"memory, one of {m['sessions']} idle sessions", "-", "-", f"{m['kb_per_session']:.0f} KB", "", f"<= 120 KB{bar}"))
+    if "onlookers" in result:
+        o = result["onlookers"]
+        for name, label in (("watched", f"{VIEWERS} look on"), ("ten stopped", "ten of them stopped")):
+            values = [None, o["alone"]["p99"], o[name]["p99"]]
+            add(f"echo at 1 MB/s, {label}, p99", values, " us", values[2] / values[1], "<= 1.5x alone", most=1.5)
+        for key, label in (("kb_a_viewer", "memory, one of those"), ("kb_a_viewer_stopped", "  ten of them stopped")):
+            found.append((label, "-", "-", f"{o[key]} KB", "", f"<= 1024 KB{' ok' if o[key] <= 1024 else ' MISSED'}"))
+        right = o["caught_up_s"] <= 1 and o["same_picture"] == 10
+        found.append(
+            (
+                "the stopped ones' screens are right after",
+                "-",
+                "-",
+                f"{o['caught_up_s']} s",
+                f"{o['same_picture']}/10",
+                f"<= 1 s{' ok' if right else ' MISSED'}",
+            )
+        )
     for name, f in result.get("fanout", {}).items():
         bar = f"<= 100 ms{' ok' if f['p99_ms'] <= 100 else ' MISSED'}" if f["viewers"] else ""
         found.append((f"1 MB/s, {f['viewers']} viewers: owner's p99", "-", "-", f"{f['p99_ms']:.1f} ms", f"{f['cores']:.2f} cores", bar))
@@ -285,6 +313,7 @@ def table(result: Result, *, markdown: bool) -> str:
 
 PARTS: dict[str, Callable[[World, bool], Result]] = {
     "echo": echo, "bulk": bulk, "connect": connect, "neighbour": neighbour, "memory": memory, "fanout": fanout,
+    "onlookers": onlookers, "transfer": transfer,
 }  # fmt: skip
 
 

@@ -37,6 +37,7 @@ UseDNS no
 PermitRootLogin yes
 PasswordAuthentication no
 PrintMotd no
+Subsystem sftp internal-sftp
 PrintLastLog no
 MaxStartups 1000
 MaxSessions 1000
@@ -48,7 +49,7 @@ rules:
     description: everything, for measuring
     effect: allow
     roles: [engineer, admin]
-    actions: [connect, exec, list, join, end, "admin.*"]
+    actions: [connect, exec, sftp, scp, list, join, end, "admin.*"]
     endpoints: ["*"]
     terms:
       participants: 100
@@ -113,7 +114,7 @@ class World:
         )
         (self.home / "bastion.toml").write_text(
             "[limits]\nexempt_networks = ['127.0.0.1/32']\nunauthenticated = 1000\nearly_drop_from = 1000\n"
-            "[sessions]\nper_user = 1000\nper_node = 1000\n[recording]\nfree_share = 0.0\nfree_bytes = 0\n"
+            "[sessions]\nper_user = 1000\nper_node = 1000\nparticipants = 100\n[recording]\nfree_share = 0.0\nfree_bytes = 0\n"
         )
         self.host("user", "add", "alice", "--key", str(self.folder / "user.pub"))
         self.host("endpoint", "add", "web01", f"127.0.0.1:{self.endpoint_port}", "--login", self.login, "--key",

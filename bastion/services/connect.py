@@ -11,6 +11,7 @@ from typing import Final
 
 from bastion.core.access.decision import Grant, SessionFacts, Terms, Verdict
 from bastion.core.access.endpoint import Endpoint, Login
+from bastion.core.access.ways import ACTION_OF
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Conflict, Denied, Ended, Invalid, Missing, Unavailable
 from bastion.core.identity import Identity
@@ -18,15 +19,18 @@ from bastion.core.session.chord import CHORD
 from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
+from bastion.core.transfer.rcp import Command, read_command
 from bastion.services.console import Console
 from bastion.services.gatekeeper import Gatekeeper
-from bastion.services.live.actor import SessionActor, World
+from bastion.services.live.actor import SessionActor
 from bastion.services.live.registry import Live
 from bastion.services.live.rights import RIGHTS, rights, verdict
 from bastion.services.live.seat import Seat
+from bastion.services.live.world import World
 from bastion.services.ports import ChannelRequest, Credentials, Endpoints, Preferences, Secret, SessionRecord, Vault
 from bastion.services.recorder import Recorder, Recording, Subject
 from bastion.services.tasks import spawn
+from bastion.services.transfer import Relay
 
 SIGNALS: Final = {"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9, "SEGV": 11, "PIPE": 13, "ALRM": 14, "TERM": 15}
 QUIET: Final = {"exit", "signal", "session.left", "session.lost", "owner-left"}
@@ -82,15 +86,27 @@ class Connect:
     # ------------------------------------------------------------ connect
 
     async def connect(self, console: Console, name: str, login: str | None = None, command: bytes | None = None) -> int:
-        """Run a session on that endpoint for this console; return its exit status. Raises the five families."""
-        action = "connect" if command is None else "exec"
-        grant = await self._grant(console.identity, name, login, action)
+        """Run a session on that endpoint for this console; return its exit status. Raises the five families.
+
+        A command that is an old scp's, and nothing else, is a transfer; with a terminal it is a command like any other.
+        """
+        scp = read_command(command) if command is not None and not console.term else None
+        return await self._run(console, name, login, "scp" if scp else "shell" if command is None else "exec", command, scp)
+
+    async def sftp(self, console: Console, name: str, login: str | None = None) -> int:
+        """Speak SFTP with that endpoint for this console. Raises the five families."""
+        if console.term:
+            raise Invalid("sftp.terminal", "This speaks SFTP, for programs. People type: sftp USER%NAME@BASTION")
+        return await self._run(console, name, login, "sftp", None, None)
+
+    async def _run(self, console: Console, name: str, login: str | None, kind: str, command: bytes | None, scp: Command | None) -> int:
+        grant = await self._grant(console.identity, name, login, ACTION_OF[kind])
         self._refuse_too_many(console.identity)
         if not self._world.auditor.healthy:
             raise Unavailable("audit.unwritable", "The audit log cannot be written, so no session starts. An admin must look: audit verify")
         self._opening.append(console.identity.user_id)
         try:
-            actor = await self._open(console, grant, command)
+            actor = await self._open(console, grant, kind, command, scp)
         finally:
             self._opening.remove(console.identity.user_id)
         seat = actor.start(console)
@@ -120,7 +136,7 @@ class Connect:
         )
 
     def _may_see(self, identity: Identity, endpoint: Endpoint) -> bool:
-        return any(self._policies.decide(identity, action, endpoint).verdict is not Verdict.DENY for action in ("connect", "exec"))
+        return any(self._policies.decide(identity, action, endpoint).verdict is not Verdict.DENY for action in ACTION_OF.values())
 
     def _refuse_too_many(self, identity: Identity) -> None:
         if len(self._live.of_user(identity.user_id)) + self._opening.count(identity.user_id) >= self._limits.per_user:
@@ -130,7 +146,7 @@ class Connect:
                 "session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later."
             )
 
-    async def _open(self, console: Console, grant: Grant, command: bytes | None) -> SessionActor:
+    async def _open(self, console: Console, grant: Grant, kind: str, command: bytes | None, scp: Command | None) -> SessionActor:
         interactive = bool(console.term)
         identity = grant.identity
         session_id = self._new_id()
@@ -143,8 +159,8 @@ class Connect:
             login=grant.login.name,
             source=identity.source,
             started_at=self._world.clock.now(),
-            kind="shell" if command is None else "exec",
-            command=self._recorder.veiled((command or b"").decode("utf-8", "replace")[:4096]),
+            kind=kind,
+            command=self._recorder.veiled((command or (b"sftp" if kind == "sftp" else b"")).decode("utf-8", "replace")[:4096]),
             rule=grant.rule,
             node=self._node,
         )
@@ -170,13 +186,28 @@ class Connect:
             frozenset({"control"}) | self._rights(identity, grant.endpoint, SessionFacts(owner_id=identity.user_id, owner=identity.name)),
         )
         session = Session(owner, grant.terms, interactive=interactive, chord=self._limits.chord)
-        request = ChannelRequest(term=console.term, size=console.size, command=command, environment=_passed_on(console.environment))
-        actor = SessionActor(
-            self._world, grant, record, session, request, recording, lambda: self._unlock(grant.login, recording), self._live.remove
+        request = ChannelRequest(
+            term=console.term,
+            size=console.size,
+            command=command if scp is None else scp.safe,
+            subsystem="sftp" if kind == "sftp" else "",
+            environment=_passed_on(console.environment),
         )
+        world, told = self._world, recording
+        if kind in ("sftp", "scp"):
+            relay = Relay(world.dialer, grant, record, recording, self._policies, world.auditor, world.clock, scp)
+            world, told = replace(world, dialer=relay), relay.quiet
+        actor = SessionActor(world, grant, record, session, request, told, lambda: self._unlock(grant.login, recording), self._live.remove)
         self._live.add(actor)
         actor.begin()
-        self._audit("session.started", identity, record.endpoint, "ok", f"rule {grant.rule}", record.id)
+        self._audit(
+            "session.started",
+            identity,
+            record.endpoint,
+            "ok",
+            f"rule {grant.rule}{', old algorithms allowed' if grant.endpoint.legacy else ''}",
+            record.id,
+        )
         # Nobody waits for what the menu remembers: the disk would hold the dial up.
         spawn("endpoint-used", self._preferences.used(identity.user_id, record.endpoint, record.started_at))
         return actor
@@ -202,6 +233,8 @@ class Connect:
             if text and code in ("session.detached", "session.moved"):
                 console.write_error(f"{text}\r\n".encode())
             return 0
+        if code == "endpoint.host_key_changed":
+            self._audit("endpoint.host_key_refused", console.identity, actor.record.endpoint, "failed", text, actor.id)
         if code.startswith("endpoint."):
             raise Unavailable(code, text)
         if code == "cancelled":

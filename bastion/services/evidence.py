@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from bastion.core.audit.checkpoint import Signer
     from bastion.core.recording.seal import Verdict
     from bastion.services.console import Console
-    from bastion.services.ports import AuditEntry, Auditing, AuditStore, Clock, Recordings, SessionRecord, Sessions
+    from bastion.services.ports import AuditEntry, Auditing, AuditStore, Clock, SessionRecord, Sessions
+    from bastion.services.record_ports import Recordings
 
 MOST: Final = 50_000
 """Facts of one session; the newest, should there be more."""

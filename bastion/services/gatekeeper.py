@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from bastion.core.access.decide import decide
+from bastion.core.access.decide import EXPLAINED, decide
 from bastion.core.access.decision import NO_SESSION, Decision, SessionFacts
 from bastion.core.access.endpoint import Endpoint
 from bastion.core.identity import Identity
@@ -30,10 +30,18 @@ class Gatekeeper:
         login: str | None = None,
         session: SessionFacts = NO_SESSION,
         at: float | None = None,
+        explain: int = EXPLAINED,
     ) -> Decision:
         """Return what the policy says now, or at another time."""
         return decide(
-            self._policies.current, identity, endpoint, action, self._clock.now() if at is None else at, login=login, session=session
+            self._policies.current,
+            identity,
+            endpoint,
+            action,
+            self._clock.now() if at is None else at,
+            login=login,
+            session=session,
+            explain=explain,
         )
 
     async def check(self) -> Sequence[object]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bastion.core.recording.reader import Header
-    from bastion.services.ports import Recordings, SideReader
+    from bastion.services.record_ports import Recordings, SideReader
 
 _TRACK_BYTES: Final = 4 * 1024 * 1024
 _GAP_BYTES: Final = 4 * keyframes.EVERY_BYTES  # a flood leaves the session no quiet moment for a keyframe

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bastion.core.access.endpoint import Endpoint, HostKey, HostKeyVerdict, Login, judge_host_key
+from bastion.core.access.endpoint import AUTHORITY, Endpoint, HostKey, HostKeyVerdict, Login, judge_host_key
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Conflict, Invalid, Missing
 from bastion.core.text import safe_text
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bastion.core.identity import Identity
-    from bastion.services.ports import Auditing, Clock, Credentials, Dialer, Endpoints, Secret, Vault
+    from bastion.services.ports import Auditing, Clock, Credentials, Endpoints, Scanner, Secret, Vault
 
 SECRET_COLUMN: Final = "sealed"  # noqa: S105 - a column's name
 """The vault's column for credentials; the row is the credential's id. Sealing and opening must agree."""
@@ -99,6 +99,13 @@ def read_host_keys(text: str) -> tuple[HostKey, ...]:
     return tuple(dict.fromkeys(keys))
 
 
+def read_host_authorities(text: str) -> tuple[HostKey, ...]:
+    """Read host CAs from `.pub` lines or `@cert-authority HOSTS KEY` lines. Raises `Invalid`."""
+    lines = (line.split() for line in text.splitlines() if line.strip())
+    plain = "\n".join(" ".join(words[2:] if words[0] == AUTHORITY else words) for words in lines)
+    return tuple(replace(key, algorithm=AUTHORITY) for key in read_host_keys(plain))
+
+
 class Inventory:
     """The use cases around endpoints."""
 
@@ -107,7 +114,7 @@ class Inventory:
         endpoints: Endpoints,
         credentials: Credentials,
         vault: Vault,
-        dialer: Dialer,
+        dialer: Scanner,
         private_keys: PrivateKeys,
         auditor: Auditing,
         clock: Clock,
@@ -217,8 +224,20 @@ class Inventory:
         seen = await self.scan(endpoint.host, endpoint.port)
         return [(key, judge_host_key(endpoint.host_keys, key.algorithm, key.public)) for key in seen]
 
-    async def accept_keys(self, by: Identity | None, endpoint: Endpoint, keys: Sequence[HostKey]) -> Endpoint:
-        """Pin these host keys instead of the former ones of the same algorithms."""
+    async def verify(self, endpoint: Endpoint) -> None:
+        """Return when the endpoint answers with a trusted host key or certificate; `Unavailable` says why not."""
+        await self._dialer.verify(endpoint, SCAN_SECONDS)
+
+    async def may_accept(self, endpoint: Endpoint, keys: Sequence[HostKey]) -> None:
+        """Raise `Invalid` where these keys are a change, which needs a reason."""
+        pinned = {(key.algorithm, key.public) for key in endpoint.host_keys}
+        if pinned and any((key.algorithm, key.public) not in pinned for key in keys):
+            raise Invalid("host_key.reason", f"Say why the host key of {endpoint.name} changed: --reason TEXT. It is written down.")
+
+    async def accept_keys(self, by: Identity | None, endpoint: Endpoint, keys: Sequence[HostKey], reason: str = "") -> Endpoint:
+        """Pin these host keys (or CAs) instead of the former ones of the same algorithms. A change needs a reason."""
+        if not reason.strip():
+            await self.may_accept(endpoint, keys)
         if not keys:
             raise Invalid("host_key.none", "There is no host key to accept.")
         now = self._clock.now()
@@ -231,7 +250,7 @@ class Inventory:
             "before": {"host_keys": [key.fingerprint for key in endpoint.host_keys]},
             "after": {"host_keys": [key.fingerprint for key in changed.host_keys]},
         }
-        self._record(by, "endpoint.host_keys", endpoint, data)
+        self._record(by, "endpoint.host_keys", endpoint, data, safe_text(reason, 200))
         return changed
 
     async def remove(self, by: Identity | None, name: str) -> Endpoint:
@@ -242,6 +261,8 @@ class Inventory:
         self._record(by, "endpoint.removed", endpoint, {"before": before})
         return endpoint
 
-    def _record(self, by: Identity | None, code: str, endpoint: Endpoint, data: dict[str, object]) -> None:
+    def _record(self, by: Identity | None, code: str, endpoint: Endpoint, data: dict[str, object], reason: str = "") -> None:
         actor, source = (by.name, by.source) if by else ("system", "")
-        self._auditor.record(AuditEvent(code, self._clock.now(), actor=actor, source=source, subject=endpoint.name, data=data))
+        self._auditor.record(
+            AuditEvent(code, self._clock.now(), actor=actor, source=source, subject=endpoint.name, reason=reason, data=data)
+        )

@@ -12,11 +12,12 @@ from bastion.core.access.actions import ACTIONS
 from bastion.core.access.decision import Verdict
 from bastion.core.access.endpoint import Endpoint
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Denied, Missing
+from bastion.core.errors import Denied, Invalid, Missing
 from bastion.core.identity import Identity
 from bastion.core.values import NAME, login_name
 from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.ports import Auditing, Clock, Endpoints
+from bastion.services.tunnels import Via
 
 SSH_PORT: Final = 22
 _NUMBERS: Final = re.compile(r"[0-9.]+")
@@ -55,6 +56,17 @@ class Jump:
     def looks_like_a_name(host: str, port: int) -> bool:
         """Return whether they probably mean an endpoint, and no forwarding."""
         return port == SSH_PORT and NAME.fullmatch(host.lower()) is not None and _NUMBERS.fullmatch(host) is None
+
+    async def via(self, identity: Identity, name: str, login: str | None) -> Via:
+        """Return the endpoint and login that tunnels go through. Raises `Missing` or `Invalid`."""
+        endpoint = await self._endpoints.get(name)
+        if endpoint is None:
+            self.missing(identity, name, SSH_PORT)
+            raise self.unknown(name)
+        found = endpoint.login(login)
+        if found is None:
+            raise Invalid("endpoint.no_login", f"{name} has no login {login or ''!a}.")
+        return Via(endpoint, found)
 
     def unknown(self, name: str) -> Missing:
         """Return what somebody is told about a name that they cannot reach, whether it exists or not."""

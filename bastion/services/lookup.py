@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bastion.core.recording.keyframes import Keyframe
     from bastion.services.indexing import Index
-    from bastion.services.ports import Recordings
+    from bastion.services.record_ports import Recordings
     from bastion.services.tape import Tape
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bastion.services.auditor import Auditor
+    from bastion.services.harvest import Lag as Behind
     from bastion.services.live.registry import Live
     from bastion.services.ports import Clock
     from bastion.services.pulse import Lag, Pulse
@@ -28,6 +29,7 @@ class Node:
         connections: Callable[[], tuple[int, int]],
         disk: Callable[[], tuple[int, int]],
         memory: Callable[[], int],
+        lag: Callable[[], Behind] | None = None,
     ) -> None:
         self._name = name
         self._clock = clock
@@ -37,6 +39,7 @@ class Node:
         self._connections = connections
         self._disk = disk
         self._memory = memory
+        self._behind = lag
         self._started = clock.monotonic()
 
     def status(self) -> dict[str, object]:
@@ -53,6 +56,7 @@ class Node:
             "tasks": len(running()),
             "memory": self._memory(),
             "audit": {"waiting": self._auditor.waiting, "healthy": self._auditor.healthy, "lost": self._auditor.lost},
+            "search_index": self._behind()._asdict() if self._behind is not None else {"lines": 0, "recordings": 0},
             "recordings_disk": {"free": free, "total": total},
             "loop_lag": {
                 "last_minute": _lag(pulse.recent),

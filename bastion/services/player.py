@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from bastion.core.terminal.grid import Row
     from bastion.core.values import Size
     from bastion.services.console import Console
-    from bastion.services.ports import Clock, Recordings
+    from bastion.services.ports import Clock
+    from bastion.services.record_ports import Recordings
     from bastion.services.stage import Stage
 
 _ESCAPE_SECONDS: Final = 0.05
@@ -126,6 +127,10 @@ class Player:
         self._woken.set()
 
     # ------------------------------------------------------------ the loop
+
+    def stand_still(self) -> None:
+        """Show the moment that was asked for, and wait for a key to play on."""
+        self._head.pause()
 
     async def run(self) -> None:
         """Play until the person quits."""

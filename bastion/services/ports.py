@@ -6,7 +6,7 @@ Times are seconds since the epoch (UTC); `Clock.monotonic` is for durations.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -98,6 +98,9 @@ class Endpoints(Protocol):
     async def save(self, endpoint: Endpoint) -> None:
         """Replace the endpoint with that id, its logins and host keys; `Missing` when it is gone."""
 
+    async def put(self, endpoints: Sequence[Endpoint]) -> None:
+        """Add those that are new, by id, and replace the others: all of them, or (`Conflict` when a name is taken) none."""
+
     async def remove(self, endpoint_id: str) -> None:
         """Remove the endpoint and the credentials only it used."""
 
@@ -176,7 +179,7 @@ class Farewell:
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
-    """Which sessions to list; empty fields match all."""
+    """Which sessions to list; empty fields match all. `longer`, `shorter`: seconds, of sessions that ended."""
 
     user: str = ""
     endpoint: str = ""
@@ -184,6 +187,14 @@ class SessionFilter:
     since: float | None = None
     until: float | None = None
     limit: int = 100
+    skip: int = 0
+    recorded: bool = False
+    participant: str = ""
+    longer: float | None = None
+    shorter: float | None = None
+    reason: str = ""
+    tag: str = ""
+    handed_over: bool | None = None
 
 
 class Sessions(Protocol):
@@ -266,8 +277,14 @@ class AuditStore(Protocol):
     async def signed(self) -> Sequence[bytes]:
         """Return the lines of all signed checkpoints, in order."""
 
-    async def verify(self) -> tuple[int, str]:
-        """Return (entries checked, "" or what is wrong with the first bad one)."""
+    async def seq_before(self, at: float) -> int:
+        """Return the last entry that happened before that time; 0 for none."""
+
+    async def verify(self, elsewhere: Sequence[bytes] = ()) -> tuple[int, str]:
+        """Return (entries checked, "" or what is wrong with the first bad one).
+
+        `elsewhere`: lines of signed checkpoints that were kept beside this machine.
+        """
 
 
 # ---------------------------------------------------------------- the far side
@@ -342,115 +359,11 @@ class Dialer(Protocol):
         """Return the host keys a machine presents; `Unavailable` when it does not."""
 
 
-# ---------------------------------------------------------------- recordings
+class Scanner(Protocol):
+    """Looks at what endpoints prove to be; nobody logs in."""
 
+    async def scan(self, host: str, port: int, timeout: float) -> Sequence[HostKey]:
+        """Return the host keys a machine presents; `Unavailable` when it does not."""
 
-class RecordingWriter(Protocol):
-    """The open cast of one live session. Each call is on disk (in the kernel) when it returns.
-
-    Raises `OSError` when it cannot be written; the cast then ends with its last whole line, and the caller decides
-    what that means (`services.recorder`: strict or not).
-    """
-
-    @property
-    def length(self) -> int:
-        """Bytes of the cast so far: where its next line will begin."""
-
-    @property
-    def time(self) -> int:
-        """Microseconds from the start to the last line."""
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything was written since the last `sync`."""
-
-    header: bytes
-    """The first line, written when the writer was made."""
-
-    on_written: Callable[[bytes], None] | None
-    """Called with the lines of each write after it that succeeded."""
-
-    @property
-    def author(self) -> str:
-        """Who typed the last input on file."""
-
-    @property
-    def between_characters(self) -> bool:
-        """Whether all output so far stands in events (no half character waits for its end)."""
-
-    def output(self, data: bytes, at: float) -> None:
-        """Append output bytes. `at`: monotonic seconds. Nothing may be shown before this returned."""
-
-    def input(self, data: bytes, at: float, by: str) -> None:
-        """Append input and its author."""
-
-    def resize(self, size: Size, at: float) -> None:
-        """Append a change of size."""
-
-    def marker(self, text: str, at: float) -> None:
-        """Append an `m` event."""
-
-    def sync(self) -> None:
-        """Force what was written to the disk (called beside the loop, about each second)."""
-
-    def end(self, status: int | None, at: float) -> None:
-        """Append the exit event; nothing is appended any more."""
-
-    def close(self, state: str = "closed") -> None:
-        """Note the state ("closed" or "failed") and close."""
-
-
-class SideReader(Protocol):
-    """A side file opened for reading at any place; it may grow meanwhile."""
-
-    def pread(self, size: int, offset: int) -> bytes:
-        """Return at most `size` bytes from `offset` (fewer at the end)."""
-
-    def close(self) -> None:
-        """Let go of it."""
-
-
-class Recordings(Protocol):
-    """Where casts are kept (`YYYY/MM/DD/ID/`), with side files that are named after what they hold."""
-
-    def create(self, session_id: str, header: Mapping[str, object], started_at: float, at: float) -> RecordingWriter:
-        """Open a new cast with that v3 header. `at`: the monotonic time that is its 0. `OSError` when it cannot be made."""
-
-    def path(self, session_id: str) -> str | None:
-        """Return where the cast of that session is, or None."""
-
-    def chunks(self, session_id: str, offset: int = 0) -> Iterator[bytes]:
-        """Yield the cast's bytes from `offset`, as far as they are written. `Missing`; `Corrupt` when unreadable."""
-
-    def append_side(self, session_id: str, name: str, data: bytes) -> None:
-        """Append to a side file with one write; `OSError` when it cannot be."""
-
-    def cut_side(self, session_id: str, name: str, length: int) -> None:
-        """Cut a side file that was damaged behind `length`."""
-
-    def open_side(self, session_id: str, name: str) -> SideReader | None:
-        """Open a side file for reading; None when there is none."""
-
-    def is_live(self, session_id: str) -> bool:
-        """Return whether that session's cast is being written."""
-
-    def unfinished(self) -> Sequence[str]:
-        """Return ids of casts that a crash left open."""
-
-    def to_pack(self) -> Sequence[tuple[str, float]]:
-        """Return what is complete and not packed yet: session ids, and since when (seconds since the epoch)."""
-
-    def pack(self, session_id: str, level: int, go_on: Callable[[], bool] = lambda: True) -> tuple[int, int] | None:
-        """Pack a complete recording; return its bytes (plain, packed), None where nothing was done.
-
-        Stops when `go_on` says no. `level` 0 leaves it plain for good. `OSError`: it is as it was, and waits still.
-        """
-
-    def close_interrupted(self, session_id: str, then: Callable[[], None] | None = None) -> None:
-        """Cut an unfinished cast after its last whole line, mark it interrupted and close it.
-
-        `then` is called before it counts as finished: should that fail, the next start does it again.
-        """
-
-    def free(self) -> tuple[int, int]:
-        """Return (free bytes, total bytes) where casts are kept."""
+    async def verify(self, endpoint: Endpoint, timeout: float) -> None:
+        """Return when the endpoint answers with a trusted host key or certificate; `Unavailable` says why not. Nobody logs in."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from bastion.core.access.decision import Terms
     from bastion.core.audit.checkpoint import Signer
     from bastion.core.values import Size
-    from bastion.services.ports import Clock, Recordings, RecordingWriter
+    from bastion.services.ports import Clock
+    from bastion.services.record_ports import Recordings, RecordingWriter
 
 STRICT: Final = "strict"
 BEST_EFFORT: Final = "best-effort"
@@ -101,6 +102,12 @@ class Recording:
         if self._veil is None:
             self._veil = Veil(self._recorder.rules)
         self._veil.learn(secret)
+
+    def veiled(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return lines of its screen as they may be written down."""
+        if self._veil is None or not texts:
+            return texts
+        return self._veil.text("\n".join(texts)).split("\n")
 
     def output(self, data: bytes, at: float) -> None:
         """Put output on file; only when this returned may it be shown. Strict: raises `Ended`.
@@ -174,6 +181,17 @@ class Recording:
         self._go_on(lambda writer: writer.marker(text, at), 1, at)
         if self._writer is not None:
             self._sides.append(Entry(self._writer.time, kind, who, text))
+
+    def place(self) -> tuple[int, bool, bool]:
+        """Return the cast's length, whether the last output is in it byte for byte, and whether the end of that waits still."""
+        writer, veil = self._writer, self._veil
+        if writer is None or not self._strict or self.failure is not None or (veil is not None and veil.masked):
+            return 0, False, False
+        return writer.length, writer.faithful, not writer.between_characters or (veil is not None and veil.held)
+
+    def chunks(self, offset: int) -> Iterator[bytes]:
+        """Return the cast's bytes from an offset on."""
+        return self._recorder.chunks(self._subject.session, offset)
 
     @property
     def keyframe_due(self) -> bool:
@@ -378,10 +396,14 @@ class Recorder:
         )
         return self._recordings.create(subject.session, fields, started_at, self._clock.monotonic())
 
+    def least_free(self) -> int:
+        """Return how many bytes must stay free for a session to begin."""
+        return max(self._low_water[0], int(self._recordings.free()[1] * self._low_water[1]))
+
     def check_room(self) -> None:
         """Raise `Unavailable` (`recording.low_water`) when too little space is left to start something."""
-        free, total = self._recordings.free()
-        least = max(self._low_water[0], int(total * self._low_water[1]))
+        free, _ = self._recordings.free()
+        least = self.least_free()
         if free < least:
             raise Unavailable(
                 "recording.low_water",
@@ -436,6 +458,10 @@ class Recorder:
     def stop(self) -> None:
         """End `run` after a last sync."""
         self._stopped.set()
+
+    def chunks(self, session_id: str, offset: int) -> Iterator[bytes]:
+        """Return the cast's bytes from an offset on."""
+        return self._recordings.chunks(session_id, offset)
 
     def append_side(self, session_id: str, name: str, data: bytes) -> None:
         """Append to a recording's side file; called in a thread."""

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from bastion.core.audit.checkpoint import Verifier
     from bastion.core.recording.seal import Verdict
     from bastion.services.console import Console
-    from bastion.services.ports import Clock, Recordings
+    from bastion.services.ports import Clock
+    from bastion.services.record_ports import Recordings
 
 _LINES: Final = 500  # of a converted cast or a transcript, made in one go beside the loop
 
@@ -42,7 +43,8 @@ def _ignore(_: int) -> None:
 class Replay:
     """The auditor's door to recordings."""
 
-    def __init__(self, recordings: Recordings, clock: Clock, verifier: Verifier | None = None) -> None:
+    def __init__(self, recordings: Recordings, clock: Clock, verifier: Verifier | None = None, *, links: bool = False) -> None:
+        self._links = links  # that programs marked: whether the player shows them
         self._recordings = recordings
         self._clock = clock
         self._verifier = verifier
@@ -69,8 +71,8 @@ class Replay:
         """Send the recording, from `since` (microseconds) on, as plain lines with times and names."""
         end = "\r\n" if console.term else "\n"
         chunks = await asyncio.to_thread(self._recordings.chunks, session_id)
-        _, events, reader = await asyncio.to_thread(read, chunks)
-        await send(console, _joined(f"{line}{end}".encode() for line in transcript(event for event in events if event.time >= since)))
+        header, events, reader = await asyncio.to_thread(read, chunks)
+        await send(console, _joined(f"{line}{end}".encode() for line in transcript(events, header.size, since)))
         for note in reader.notes:
             console.write_error(f"{note}{end}".encode())
 
@@ -93,12 +95,18 @@ class Replay:
             index.close()
         await send(console, iter([picture.encode()]))
 
-    async def play(self, session_id: str, console: Console, *, at: int = 0, speed: float = 1.0, needle: str = "") -> None:
-        """Play from `at` (microseconds) until the person quits; a transcript where nothing can be drawn."""
+    async def play(
+        self, session_id: str, console: Console, *, at: int = 0, speed: float = 1.0, needle: str = "", paused: bool = False
+    ) -> None:
+        """Play from `at` (microseconds) until the person quits; a transcript where nothing can be drawn.
+
+        `needle` is marked where it stands; `paused`: stand still there.
+        """
         caps = Caps.of(
             console.term,
             console.environment.get("COLORTERM", ""),
             console.environment.get("LC_ALL") or console.environment.get("LC_CTYPE") or console.environment.get("LANG", ""),
+            links=self._links,
         )
         if not console.term or not caps.full_screen:
             end = "\r\n" if console.term else "\n"
@@ -110,7 +118,10 @@ class Replay:
         index = await asyncio.to_thread(Index, self._recordings, session_id, tape.header)
         live = await asyncio.to_thread(self._recordings.is_live, session_id)
         stage = Stage(tape, index)
-        await Player(console, caps, stage, self._clock, self._recordings, at=at, speed=speed, live=live, needle=needle).run()
+        player = Player(console, caps, stage, self._clock, self._recordings, at=at, speed=speed, live=live, needle=needle)
+        if paused:
+            player.stand_still()
+        await player.run()
 
 
 def _joined(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -10,11 +10,12 @@ of theirs goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bastion.core.access.decision import Verdict
+from bastion.core.access.ways import ACTION_OF
 from bastion.core.session import events as e
 from bastion.services.live.rights import GUEST, fitting, rights, verdict
 
@@ -52,6 +53,8 @@ class Revocation:
         self._wanted = asyncio.Event()
         self._changed = False
         self._next = 0.0
+        self.also: list[Callable[[], Awaitable[None]]] = []
+        """What else is decided again: tunnels, which are no sessions."""
         live.on_add = self._expect
 
     def look_again(self) -> None:
@@ -95,13 +98,15 @@ class Revocation:
                 self._put_out(user_id, LOCKED)
         for actor in self._live.actors():
             await self._look_at(actor)
+        for look in self.also:
+            await look()
 
     async def _look_at(self, actor: SessionActor) -> None:
         identity = await self._still(actor.grant.identity)
         if identity is None:
             self._end(actor, LOCKED)
             return
-        action = "connect" if actor.record.kind == "shell" else "exec"
+        action = ACTION_OF[actor.record.kind]
         facts = replace(actor.facts(identity), running=True)
         decision = self._policies.decide(identity, action, actor.grant.endpoint, login=actor.grant.login.name, session=facts)
         if decision.verdict is Verdict.DENY:

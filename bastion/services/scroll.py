@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bastion.core.terminal.grid import Row
     from bastion.core.terminal.line import Packed
     from bastion.services.indexing import Index
-    from bastion.services.ports import Recordings
+    from bastion.services.record_ports import Recordings
     from bastion.services.tape import Tape
 
 MOST_ROWS: Final = 131_072

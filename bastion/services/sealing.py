@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bastion.core.audit.checkpoint import Signer, Verifier
-    from bastion.services.ports import Recordings
+    from bastion.services.record_ports import Recordings
 
 _CHUNK: Final = 256 * 1024
 
@@ -44,19 +44,14 @@ class CastSeal:
         self._sealer = Sealer(session_id, signer)
         self._sealed_at = now
         self._waiting = b""
+        self.take = self._sealer.take_lines
+        """Take what was just written: whole lines. Called in order, for all of the cast."""
         self._turn = threading.Lock()  # a tick may still write while the recording is closed
 
     @property
     def digest(self) -> str:
         """What stands for the whole recording once the end is sealed."""
         return self._sealer.digest
-
-    def take(self, lines: bytes) -> None:
-        """Take what was just written: whole lines. Called in order, for all of the cast."""
-        sealer = self._sealer
-        if sealer.unsealed + len(lines) > seal.MAX_BYTES and sealer.unsealed:
-            sealer.cut()
-        sealer.take(lines)
 
     def due(self, now: float) -> bool:
         """Whether there is something to `write`; ends the stretch in hand when it is time. To be called where `take` is."""

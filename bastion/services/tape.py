@@ -15,7 +15,7 @@ from bastion.core.recording.reader import CastReader, Event, Header
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bastion.services.ports import Recordings
+    from bastion.services.record_ports import Recordings
 
 
 class Tape:

@@ -38,6 +38,11 @@ class Veil:
         """Whether some output waits."""
         return self._output.held > 0
 
+    @property
+    def masked(self) -> int:
+        """How many secrets were masked in output."""
+        return self._output.masked
+
     def output(self, data: bytes, at: float) -> bytes:
         """Return what may be recorded now."""
         self._since = at

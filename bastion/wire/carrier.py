@@ -50,6 +50,9 @@ class Carrier(Protocol):
     def report(self, code: Code, detail: str) -> None:
         """Tell the audit."""
 
+    def tell_owner(self, request: bytes) -> None:
+        """Let the owner know of a request that is not offered."""
+
     def idle_message(self, what: str) -> bool:
         """Count a message that carries nothing."""
         ...

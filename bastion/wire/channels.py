@@ -151,6 +151,13 @@ class WireChannel(SSHChannel[bytes]):
         self._recv_window -= size
         if self._recv_paused:
             self._recv_buf.append((data, datatype))
+        elif self._session is not None and self._recv_window >= self._init_recv_window // 2:
+            if TRAFFIC.owner is not self:
+                TRAFFIC.note(self, self._conn.heard)
+            try:
+                self._session.data_received(data, datatype)
+            except Exception as fault:
+                self.fault(fault)
         else:
             self._deliver_data(data, datatype)
 
@@ -335,7 +342,9 @@ class ServerChannel(WireChannel, SSHServerChannel[bytes]):
         return self._refuse("x11-req", "X11 forwarding is not offered")
 
     def _refuse(self, request: str, why: str) -> bool:
-        self._guarded().report("peer.request", f"{request}: {why}")
+        conn = self._guarded()
+        conn.report("peer.request", f"{request}: {why}")
+        conn.tell_owner(request.encode())
         return False
 
     def _guarded(self) -> Carrier:
@@ -366,7 +375,11 @@ class ClientChannel(WireChannel, SSHClientChannel[bytes]):
 class TCPChannel(WireChannel, SSHTCPChannel[bytes]):
     """A direct-tcpip channel, in either direction."""
 
-    process_open_confirmation = ClientChannel.process_open_confirmation
+    def process_open_confirmation(self, send_chan: int, send_window: int, send_pktsize: int, packet: SSHPacket) -> None:
+        """Take the endpoint's confirmation, unless its packets are too small to be serious."""
+        if self._conn is not None and send_pktsize < self._conn.limits.min_packet:
+            raise ProtocolError("Maximum packet size is too small")
+        super().process_open_confirmation(send_chan, send_window, send_pktsize, packet)
 
 
 __all__ = ["ClientChannel", "ServerChannel", "TCPChannel", "WireChannel"]

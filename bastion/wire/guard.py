@@ -198,6 +198,16 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
                 return True
         return super().process_packet(pkttype, pktid, packet)
 
+    def tell_owner(self, request: bytes) -> None:
+        """Let the owner know of a request that is not offered (`request_refused(name)`, where it has that): clients hide the refusal."""
+        hook = getattr(self._owner, "request_refused", None)
+        if hook is None:
+            return
+        try:
+            hook(request.decode("ascii", "replace"))
+        except Exception:
+            _LOG.exception("request_refused raised")
+
     def _rekey_allowed(self) -> bool:
         if self._rekeys is None:
             rate = self.limits.rekeys_per_minute
@@ -215,6 +225,7 @@ class GuardedConnection(ReceivePath, SendPath, SSHConnection):
         elif name not in _ANSWERED_GLOBALS:
             # Listeners (-R), cancels of these and anything unknown: answered with a refusal.
             self.report("peer.request", f"global {safe_text(name)}")
+            self.tell_owner(name)
             wants_reply = packet.get_boolean()
             self._global_request_queue.append((None, packet, wants_reply))
             if len(self._global_request_queue) == 1:

@@ -49,6 +49,18 @@ HOST_KEYS_OUT: Final = (
 )
 """Host key algorithms we take from endpoints: no SHA-1, no DSA."""
 
+LEGACY: Final = {
+    "kex_algs": [
+        *KEX, "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521", "diffie-hellman-group-exchange-sha256",
+        "diffie-hellman-group16-sha512", "diffie-hellman-group14-sha256", "diffie-hellman-group14-sha1", "diffie-hellman-group1-sha1",
+    ],
+    "encryption_algs": [*CIPHERS_OUT, "aes256-cbc", "aes192-cbc", "aes128-cbc", "3des-cbc"],
+    "mac_algs": [*MACS, "hmac-sha2-256", "hmac-sha2-512", "hmac-sha1", "hmac-sha1-96", "hmac-md5"],
+    "signature_algs": [*SIGNATURES, "ssh-rsa"],
+    "server_host_key_algs": [*HOST_KEYS_OUT, "ssh-rsa"],
+}  # fmt: skip
+"""What switches, drives and controllers of the last twenty years speak, ours first. DSA stays out: its keys can be computed."""
+
 MAX_PACKET: Final = 32 * 1024
 """The most a peer may put into one packet: what OpenSSH uses and RFC 4253 asks everybody to support."""
 
@@ -117,12 +129,12 @@ def client_options(
 
     `known_hosts` as asyncssh takes it, for example `([host_key], [ca_key], [revoked_key])`; None, which
     would mean "trust anybody", is a ValueError. `legacy` accepts the algorithms of old endpoints
-    (asyncssh's whole default lists); whoever sets it must audit it.
+    (LEGACY); whoever sets it must audit it.
     """
     if known_hosts is None:
         raise ValueError("known_hosts is required: an endpoint is pinned, never just trusted")
     algorithms: dict[str, Any] = (
-        {}
+        {name: list(wanted) for name, wanted in LEGACY.items()}
         if legacy
         else {
             "kex_algs": list(KEX),

@@ -6,6 +6,7 @@ heart it opens and gives to asyncssh's general path, as does everything where th
 
 from __future__ import annotations
 
+import struct
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from bastion.wire.limits import Limits
 
 _TAG: Final = 16
+_START: Final = struct.Struct(">BBII")
+"""Padding, kind, and in the packets that we know: the channel, and a number. The shortest packet is longer (RFC 4253 §6)."""
 _NO_END: Final = 1 << 40
 _CHECK_EVERY: Final = 32
 """Packets between two looks at the clock. A packet costs 5 to 100 us."""
@@ -104,9 +107,10 @@ class ReceivePath(SSHConnection):
         size, at, count = len(buffer), 0, 0
         channels = self._channels
         decrypt, next_nonce = cipher.decrypt, cipher.next_nonce
+        start_of = _START.unpack_from
         try:
             while size - at > 4 + _TAG and self._transport is not None:
-                head = view[at : at + 4]
+                head = buffer[at : at + 4]
                 length = int.from_bytes(head, "big")
                 if length > self._max_recv_pktlen:
                     raise ProtocolError("Max packet size exceeded")
@@ -119,12 +123,11 @@ class ReceivePath(SSHConnection):
                     body = decrypt(next_nonce(), view[at + 4 : behind], head)
                 except InvalidTag:
                     raise MACError("MAC verification failed") from None
-                kind = body[1]
-                last = length - body[0]
+                padding, kind, recipient, number = start_of(body)
+                last = length - padding
                 taken = False
-                channel: WireChannel | None = channels.get(int.from_bytes(body[2:6], "big"))  # type: ignore[assignment]
+                channel: WireChannel | None = channels.get(recipient)  # type: ignore[assignment]
                 if channel is not None:
-                    number = int.from_bytes(body[6:10], "big")
                     self.last_of_read = size - behind <= 4 + _TAG
                     if kind == MSG_CHANNEL_DATA:
                         if number and 10 + number == last:

@@ -54,7 +54,7 @@ async def test_forwarding_standard_input_is_refused_with_a_sentence(arena: Arena
         code, out, err = await stock(arena, "alice", options=("-W", "127.0.0.1:22"))
     assert (code, out) == (255, b"")
     assert b"forwards no ports" in err or b"bastion" in err
-    await arena.audit("channel.forward", "127.0.0.1:22")
+    await arena.audit("forward.refused", "127.0.0.1:22")
 
 
 @pytest.mark.parametrize("kind", ["-L", "-D"])
@@ -96,7 +96,7 @@ async def test_files_over_sftp_and_unknown_subsystems_are_refused_with_a_sentenc
             code, out, err = await stock(arena, "alice", name, options=("-s",))
             assert code == 77
             assert out == b""
-            assert b"bastion: No subsystems" in err, err
+            assert (b"bastion: No files are kept here" if name == "sftp" else b"bastion: The only subsystem here is sftp") in err, err
     await arena.audit("channel.subsystem", "netconf")
 
 
@@ -295,6 +295,7 @@ async def test_110_ctrl_c_ctrl_d_and_ctrl_z_leave_every_prompt(arena: Arena) -> 
 
 async def test_110_output_to_nobody_ends_the_command(arena: Arena) -> None:
     """The reader of a long answer goes away: the command ends, nothing piles up."""
+    before = json.loads(await arena.says("root1", "status --json"))["sessions"]  # an earlier attack may have left one detached
     async with arena.unshaken("commands broken pipe"):
         for _ in range(5):
             attacker = await arena.attacker("root1")
@@ -303,4 +304,4 @@ async def test_110_output_to_nobody_ends_the_command(arena: Arena) -> None:
             await attacker.until(MSG_CHANNEL_SUCCESS)
             attacker.close()
     status = json.loads(await arena.says("root1", "status --json"))
-    assert status["sessions"] == 0
+    assert status["sessions"] <= before

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from itertools import cycle
 
 import pytest
 
+from bastion.core.recording.asciicast import CastEncoder
 from bastion.core.terminal import Screen, Terminal
 from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.past import past
@@ -70,6 +72,37 @@ class Session:
         return terminal
 
 
+class OnFile(Session):
+    """A session whose recording can be read back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = CastEncoder(0.0)
+        self.cast = bytearray(self.encoder.header({"version": 3}))
+        self.reads = 0
+        ties = Ties(lambda: self.due, self._keep, self._hold, lambda *told: self.failures.append(told), None, self)
+        self.screen = LiveScreen(SIZE, ties)
+
+    def place(self) -> tuple[int, bool, bool]:
+        return len(self.cast), self.encoder.faithful, bool(self.encoder.tail)
+
+    def chunks(self, offset: int) -> Iterator[bytes]:
+        self.reads += 1
+        try:
+            for at in range(offset, len(self.cast), 50_000):
+                yield bytes(self.cast[at : at + 50_000])
+        finally:
+            self.reads -= 1
+
+    def say(self, data: bytes) -> None:
+        self.cast += self.encoder.output(data, 0.0)
+        super().say(data)
+
+    def resize(self, size: Size) -> None:
+        self.cast += self.encoder.resize(size, 0.0)
+        self.screen.resize(size)
+
+
 class Viewer:
     """Somebody who looks on: a terminal fed with the differences."""
 
@@ -100,6 +133,76 @@ async def test_a_flood_of_lines_is_followed_to_the_last_byte_and_its_endpoint_ne
     assert session.held == 0
     await session.current()
     assert session.screen.keyframe() == session.exact().dump()
+    session.screen.close()
+
+
+@pytest.mark.parametrize("odd", [[], ["and é".encode()[:-1]], [b"no \xff text", b"\xe2\x82", b"\xac"], [b"\xe2\x82", b"and \x9b"]])
+async def test_a_flood_that_nobody_sees_is_left_to_the_recording_and_read_back_to_the_last_byte(monkeypatch: pytest.MonkeyPatch, odd: list[bytes]) -> None:
+    monkeypatch.setattr(live, "LAZY_BACKLOG", 256 * 1024)
+    session = OnFile()
+    taken: list[bytes] = []
+    advance = session.screen.terminal.advance
+    session.screen.terminal.advance = lambda limit: (taken.append(b""), advance(limit))[1]  # type: ignore[method-assign, assignment]
+    chunks = [*LINES[:400], "half a €".encode()[:-1], b"\xac\r\n" + bytes(5000), *DRAWN, *LINES[400:], *odd]
+    for chunk in chunks:
+        session.say(chunk)
+        await asyncio.sleep(0)
+    assert session.screen.terminal.backlog < 2 * live.LAZY_BACKLOG
+    assert len(session.said) > 10 * live.LAZY_BACKLOG
+    asleep = len(taken)
+    session.resize(Size(100, 30))
+    session.say(b"at the end")
+    await session.current()
+    assert len(taken) > asleep
+    exact = Terminal(*SIZE)
+    exact.feed(bytes(session.said[: -len(b"at the end")]))
+    exact.resize(100, 30)
+    exact.feed(b"at the end")
+    assert session.screen.keyframe() == exact.dump() + exact.pending
+    assert session.reads == 0
+    session.screen.close()
+
+
+async def test_who_looks_on_amid_a_flood_left_to_the_recording_sees_it_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LAZY_BACKLOG", 256 * 1024)
+    session = OnFile()
+    flood = spawn("flood", session.speak(LINES * 3))
+    while session.reads == 0 and len(session.said) < 2_000_000:
+        await asyncio.sleep(0)
+    viewer = Viewer()
+    session.screen.add("p2", viewer)
+    await session.current()
+    assert session.screen.keyframe() == session.exact().dump()
+    assert viewer.frames > 0
+    flood.cancel()
+    session.screen.close()
+
+
+async def test_too_much_of_a_flood_left_unread_makes_its_endpoint_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LAZY_BACKLOG", 256 * 1024)
+    monkeypatch.setattr(live, "MOST_UNREAD", 1024 * 1024)
+    monkeypatch.setattr(live, "UNREAD_STEP", 512 * 1024)
+    session = OnFile()
+    await session.speak(LINES * 2)
+    assert session.held > 0
+    await session.current()
+    assert session.screen.keyframe() == session.exact().dump()
+    session.screen.close()
+
+
+async def test_a_recording_that_cannot_be_read_back_resets_the_screen_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "LAZY_BACKLOG", 256 * 1024)
+    session = OnFile()
+    for chunk in LINES:
+        session.say(chunk)
+        await asyncio.sleep(0)
+
+    def broken(self: object, *_: object) -> None:
+        raise OSError(5, "disk")
+
+    monkeypatch.setattr(live.Unread, "read", broken)
+    await session.current()
+    assert [times for times, _ in session.failures] == [1]
     session.screen.close()
 
 
@@ -188,7 +291,7 @@ async def test_an_error_in_drawing_a_viewers_picture_is_told_and_the_next_pictur
         monkeypatch.undo()
         raise ValueError
 
-    monkeypatch.setattr(live, "diff", broken)
+    monkeypatch.setattr(live, "diff_slices", broken)
     session.screen.add("v", viewer)
     session.say(b"lost")
     async with asyncio.timeout(10):

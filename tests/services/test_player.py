@@ -46,6 +46,17 @@ async def playing(folder: RecordingFolder, desk: Desk, **how: float) -> asyncio.
     return task
 
 
+@pytest.mark.parametrize(("links", "shown"), [(False, []), (True, [b"https://example.org/a"])])
+async def test_links_that_a_program_marked_are_played_only_to_the_web_and_by_setting(folder: RecordingFolder, links: bool, shown: list[bytes]) -> None:
+    record(folder, (0.0, b"\x1b]8;;https://example.org/a\x07here\x1b]8;;javascript:x\x07there\x1b]8;;file:///etc\x07!\x1b]8;;\x07"))
+    desk = Desk()
+    task = asyncio.get_running_loop().create_task(Replay(folder, RealClock(), links=links).play("S1", desk))
+    await desk.shows("herethere!")
+    desk.type("q")
+    await asyncio.wait_for(task, 5)
+    assert [link for link in re.findall(rb"\x1b\]8;;(.*?)\x1b\\", desk.sent) if link] == shown
+
+
 async def test_a_replay_shows_the_screen_and_where_it_stands(folder: RecordingFolder) -> None:
     record(folder, (0.0, b"hello\r\n"), (0.05, b"\x1b[1mworld"))
     desk = Desk()

@@ -346,7 +346,7 @@ async def test_a_seat_behind_is_hidden_and_shown_again_when_it_comes(house):
     seen = []
 
     async def session(console) -> int:
-        seat = Seat("p1", console, lambda event: None, lambda: 0.0, lambda who: None, lambda who: ())
+        seat = Seat("p1", console, lambda event: None, lambda who, data: None, lambda: 0.0, lambda who: None, lambda who: ())
         seat.on_hidden = lambda: seen.append("hidden")
         seat.on_shown = lambda: seen.append("shown")
         seat.raw = True

@@ -174,10 +174,17 @@ def test_a_changed_host_key_is_refused_explained_and_audited_until_an_admin_acce
         assert facts[-1]["result"] == "failed"
         assert "endpoint.host_key_changed" in facts[-1]["reason"]
         assert hasty.ssh("alice", "endpoint accept-key reborn --yes").returncode == 77
-        accepted = hasty.ssh("root1", "endpoint accept-key reborn --yes")
+        scanned = hasty.ssh("root1", "endpoint scan reborn")
+        assert (scanned.returncode, b"changed" in scanned.stdout) == (69, True)
+        silent = hasty.ssh("root1", "endpoint accept-key reborn --yes")
+        assert silent.returncode == 64
+        assert b"Say why the host key of reborn changed: --reason TEXT." in silent.stderr
+        accepted = hasty.ssh("root1", "endpoint accept-key reborn --reason reinstalled --yes")
         assert accepted.returncode == 0 and accepted.stderr.count(b"SHA256:") >= 2, accepted.stderr
         assert hasty.ssh("alice", "connect reborn -- echo after").stdout == b"after\n"
-        assert [row["actor"] for row in hasty.audit() if row["subject"] == "reborn" and "key" in row["code"]] == ["root1"]
+        facts = [row for row in hasty.audit() if row["subject"] == "reborn" and "key" in row["code"]]
+        assert [(row["code"], row["actor"]) for row in facts] == [("endpoint.host_key_refused", "alice"), ("endpoint.host_keys", "root1")]
+        assert facts[1]["reason"] == "reinstalled"
     finally:
         server.stop()
 

@@ -14,6 +14,8 @@ from tests.lab.waiting import until
 COLUMNS, LINES = 80, 24
 _LINE_DRAWING = str.maketrans("lqk", "┌─┐")  # tmux shows drawn lines as they came: by character set, or as characters
 
+_ON_BLANKS = {"bg", "4", "7", "9"}  # what is seen of a blank: not that it is bold, or would be written in red
+
 # name: (what is typed at the shell, when it is on the screen, keys that change it, when that is on the screen)
 SCENES = {
     "vim": ("vim.tiny -u NONE -N -R '+set number hlsearch' '+/the' {text}", "[readonly]", ["n", "n", "C-d"], None),
@@ -35,8 +37,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def picture(window: Tmux) -> tuple[list[list[tuple[str, str]]], str]:
-    """Return the session's part of the screen as (character, style) cells, and where the cursor is."""
-    return cells(window.screen(colours=True))[:LINES], window.flags("cursor_x", "cursor_y", "cursor_flag")
+    """Return the session's part of the screen as (character, style) cells, and where the cursor is.
+
+    Behind the last column (tmux counts on there) it looks as it does on it.
+    """
+    x, y, seen = window.flags("cursor_x", "cursor_y", "cursor_flag").split()
+    return cells(window.screen(colours=True))[:LINES], f"{min(int(x), COLUMNS - 1)} {y} {seen}"
 
 
 def cells(capture: str) -> list[list[tuple[str, str]]]:
@@ -50,7 +56,8 @@ def cells(capture: str) -> list[list[tuple[str, str]]]:
         elif character in {"\x0e", "\x0f"}:
             drawn = character == "\x0e"
         elif character:
-            rows[-1].append((character.translate(_LINE_DRAWING) if drawn else character, str(sorted(look.items()))))
+            seen = {key: value for key, value in look.items() if key in _ON_BLANKS} if character == " " else look
+            rows[-1].append((character.translate(_LINE_DRAWING) if drawn else character, str(sorted(seen.items()))))
         else:
             _restyle(look, sequence.replace(":", ";").split(";"))
     for row in rows:

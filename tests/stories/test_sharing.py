@@ -275,7 +275,7 @@ def test_the_key_is_a_setting_and_every_hint_names_it(own_bastion: Bastion) -> N
         window.wait("~")
         window.type("C-]", "?")
         window.type("C-a", "?")
-        window.wait("Ctrl-A and then")
+        window.wait("Ctrl-A and then:")
         assert "Ctrl-]" not in window.screen()
         window.type("C-a", "c")
         window.wait("Your sessions go on: Ctrl-A n goes back")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from bastion.backends.dialer.local import dial_local
 from bastion.backends.dialer.ssh import SshDialer
 from bastion.core.access.decision import Grant
-from bastion.core.access.endpoint import HostKey
+from bastion.core.access.endpoint import Endpoint, HostKey
 from bastion.core.errors import Unavailable
 from bastion.services.ports import ChannelRequest, EndpointChannel, EndpointEvents, Secret
 
@@ -40,3 +40,7 @@ class EndpointDialer:
     async def scan(self, host: str, port: int, timeout: float) -> Sequence[HostKey]:
         """Return the host keys a machine presents."""
         return await self._ssh.scan(host, port, timeout)
+
+    async def verify(self, endpoint: Endpoint, timeout: float) -> None:
+        """Return when the endpoint answers with a trusted host key or certificate."""
+        await self._ssh.verify(endpoint, timeout)

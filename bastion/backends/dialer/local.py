@@ -25,6 +25,7 @@ from bastion.services.tasks import spawn
 READ_BYTES: Final = 64 * 1024
 WRITE_BYTES: Final = 256 * 1024
 SHELLS: Final = ("sh", "ash", "bash", "dash", "fish", "ksh", "zsh")
+SFTP_SERVERS: Final = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
 LAST_READS: Final = 64  # what a program wrote just before it ended is still in the PTY
 
 
@@ -32,9 +33,11 @@ async def dial_local(grant: Grant, request: ChannelRequest, events: EndpointEven
     """Start the endpoint's command. Raises `Unavailable` when it cannot be started."""
     endpoint = grant.endpoint
     command = [*endpoint.command]
-    if request.command is not None and os.path.basename(command[-1]) not in SHELLS:  # noqa: PTH119 - it is no path of ours
+    if request.subsystem:
+        command = _server(request.subsystem, endpoint.name)
+    elif request.command is not None and os.path.basename(command[-1]) not in SHELLS:  # noqa: PTH119 - it is no path of ours
         raise Unavailable("endpoint.no_exec", f"{endpoint.name} is a program, not a shell: it takes no command. Leave it out.")
-    if request.command is not None:
+    if request.command is not None and not request.subsystem:
         command = [*endpoint.command, "-c", request.command.decode("utf-8", "surrogateescape")]
     try:
         if request.term:
@@ -44,6 +47,14 @@ async def dial_local(grant: Grant, request: ChannelRequest, events: EndpointEven
         raise Unavailable(
             "endpoint.unreachable", f"{endpoint.name} could not be started: {(error.strerror or str(error)).lower()}."
         ) from error
+
+
+def _server(subsystem: str, name: str) -> list[str]:
+    """Return the host's own server program for a subsystem: sshd would start the same."""
+    found = next((path for path in SFTP_SERVERS if os.access(path, os.X_OK)), None) if subsystem == "sftp" else None
+    if found is None:
+        raise Unavailable("endpoint.no_subsystem", f"{name} has no {subsystem} server here.")
+    return [found]
 
 
 def _environment(request: ChannelRequest) -> dict[str, str]:

@@ -70,9 +70,9 @@ class _Relay(ClientSession):
         """Keep the connection that this channel is the only one of."""
         self._connection = connection
 
-    def output_received(self, data: bytes, stderr: bool) -> None:  # noqa: FBT001 - the base class says so
-        """Output came."""
-        self._events.output(data, stderr=stderr)
+    def _hand_over(self, data: bytes, datatype: int | None) -> None:
+        """Output came; taken here and not in `output_received`, since each call on this way counts."""
+        self._events.output(data, stderr=datatype is not None)
 
     def exited(self, result: Exit) -> None:
         """The far program said how it ended."""
@@ -183,16 +183,8 @@ class SshDialer:
     ) -> EndpointChannel:
         """Open a channel. Raises `Unavailable` with one sentence for people."""
         endpoint = grant.endpoint
-        if not endpoint.host_keys:
-            raise Unavailable(
-                "endpoint.host_key_unknown",
-                f"No host key is pinned for {endpoint.name}. An admin pins it: endpoint accept-key {endpoint.name}",
-            )
-        far = _Far()
-        options = await self._options(grant, far, unlock)
         until = asyncio.get_running_loop().time() + self._login_timeout
-        connection = await self._connected(endpoint, far, options)
-        far.password = None
+        connection = await self.connect(grant, unlock)
         relay = _Relay(events)
         try:
             async with asyncio.timeout_at(until):
@@ -218,6 +210,21 @@ class SshDialer:
         relay.bind(connection)
         return _Channel(relay, connection)
 
+    async def connect(self, grant: Grant, unlock: Callable[[], Awaitable[Secret | None]]) -> ClientConnection:
+        """Connect and log in, without opening anything. Raises `Unavailable` with one sentence for people."""
+        endpoint = grant.endpoint
+        if not endpoint.host_keys:
+            raise Unavailable(
+                "endpoint.host_key_unknown",
+                f"No host key is pinned for {endpoint.name}. An admin pins it: endpoint accept-key {endpoint.name}",
+            )
+        far = _Far()
+        options = await self._options(grant, far, unlock)
+        try:
+            return await self._connected(endpoint, far, options)
+        finally:
+            far.password = None
+
     async def _options(self, grant: Grant, far: _Far, unlock: Callable[[], Awaitable[Secret | None]]) -> Any:
         endpoint, login = grant.endpoint, grant.login
         secret = await unlock()
@@ -232,20 +239,44 @@ class SshDialer:
             else:
                 password = secret.reveal().decode()
                 far.password = password
-        pinned = [asyncssh.import_public_key(key.public) for key in endpoint.host_keys]
+        return self._client_options(endpoint, login.name, keys, password)
+
+    def _client_options(self, endpoint: Endpoint, user_name: str, keys: Sequence[Any] = (), password: str | None = None) -> Any:
+        """Options that trust what is pinned for this endpoint, and ask it for nothing else."""
+        pinned = [asyncssh.import_public_key(key.public) for key in endpoint.pinned]
+        authorities = [asyncssh.import_public_key(key.public) for key in endpoint.authorities]
         options = client_options(
-            login.name,
-            known_hosts=(pinned, [], []),
+            user_name,
+            known_hosts=(pinned, authorities, []),
             client_keys=keys,
             password=password,
+            host_key_alias=endpoint.certified_name if authorities else None,
             legacy=endpoint.legacy,
             login_timeout=self._login_timeout,
         )
         wanted = {algorithm for key in pinned for algorithm in key.sig_algorithms}
-        options.server_host_key_algs = [name for name in options.server_host_key_algs if _encoded(name) in wanted] or list(
-            options.server_host_key_algs
-        )
+        options.server_host_key_algs = [
+            name for name in options.server_host_key_algs if _encoded(name) in wanted or (authorities and b"-cert-v01@" in _encoded(name))
+        ] or list(options.server_host_key_algs)
         return options
+
+    async def verify(self, endpoint: Endpoint, timeout: float) -> None:
+        """Come up to the login, which proves the host key, and go."""
+        far = _Far()
+        options = self._client_options(endpoint, "bastion-test")
+        try:
+            connection = await connect(endpoint.host, endpoint.port, lambda: far, options, timeout=timeout)
+        except asyncssh.PermissionDenied:
+            return  # it knows nobody of that name, and has proven who it is by then
+        except asyncssh.HostKeyNotVerifiable as error:
+            raise _untrusted(endpoint, far, error) from error
+        except asyncssh.KeyExchangeFailed as error:
+            raise _no_common(endpoint, error) from error
+        except TimeoutError as error:
+            raise Unavailable("endpoint.timeout", f"{endpoint.name} did not answer within {timeout:g} s.") from error
+        except (asyncssh.Error, OSError, ValueError) as error:
+            raise _unreachable(endpoint, error) from error
+        connection.abort()
 
     async def _connected(self, endpoint: Endpoint, far: _Far, options: Any) -> ClientConnection:
         name = f"{endpoint.name} ({endpoint.address})"
@@ -258,17 +289,15 @@ class SshDialer:
         except TimeoutError as error:
             raise Unavailable("endpoint.timeout", f"{name} did not let us in within {self._login_timeout:g} s.") from error
         except asyncssh.HostKeyNotVerifiable as error:
-            raise _untrusted(endpoint, far) from error
+            raise _untrusted(endpoint, far, error) from error
         except asyncssh.PermissionDenied as error:
             raise Unavailable(
                 "endpoint.auth_failed", f"{name} refused the stored credential of its login. An admin can replace it.", str(error)
             ) from error
         except asyncssh.KeyExchangeFailed as error:
-            raise Unavailable(
-                "endpoint.algorithms", f"{name} offers only algorithms that are no longer safe: {safe_text(str(error))[:200]}", str(error)
-            ) from error
+            raise _no_common(endpoint, error) from error
         except (asyncssh.Error, OSError, ValueError) as error:
-            raise Unavailable("endpoint.unreachable", f"{name} cannot be reached: {_reason(error)}.", str(error)) from error
+            raise _unreachable(endpoint, error) from error
 
     async def scan(self, host: str, port: int, timeout: float) -> Sequence[HostKey]:
         """Return the host keys a machine presents, one of each kind; `Unavailable` when it presents none."""
@@ -300,19 +329,44 @@ def _encoded(name: object) -> bytes:
     return name if isinstance(name, bytes) else str(name).encode()
 
 
-def _untrusted(endpoint: Endpoint, far: _Far) -> Unavailable:
+def _unreachable(endpoint: Endpoint, error: Exception) -> Unavailable:
+    # A server that has none of the wanted host keys hangs up without saying so
+    hint = " It may have no host certificate, which its pinned host CA asks for." if _only_certified(endpoint, error) else ""
+    return Unavailable(
+        "endpoint.unreachable", f"{endpoint.name} ({endpoint.address}) cannot be reached: {_reason(error)}.{hint}", str(error)
+    )
+
+
+def _only_certified(endpoint: Endpoint, error: Exception) -> bool:
+    hung_up = isinstance(error, ConnectionResetError | asyncssh.ConnectionLost | asyncssh.DisconnectError)
+    return hung_up and bool(endpoint.authorities) and not endpoint.pinned
+
+
+def _no_common(endpoint: Endpoint, error: Exception) -> Unavailable:
+    name = f"{endpoint.name} ({endpoint.address})"
+    text = f"{name} offers only algorithms that are no longer safe: {safe_text(str(error))[:200]}"
+    return Unavailable("endpoint.algorithms", text, str(error))
+
+
+def _untrusted(endpoint: Endpoint, far: _Far, error: Exception) -> Unavailable:
     key = far.presented
+    if key is None and endpoint.authorities:
+        return Unavailable(
+            "endpoint.host_key_changed",
+            f"The host certificate of {endpoint.name} is not good: {_reason(error).lower()}. Not connected: somebody may be in between. "
+            f"It must be of a pinned host CA and name {endpoint.certified_name}; an admin changes that: endpoint accept-key {endpoint.name} --reason TEXT",
+        )
     if key is None:
         return Unavailable("endpoint.host_key_changed", f"{endpoint.name} presented no host key that is pinned. It was not connected.")
     public = " ".join(key.export_public_key().decode().split()[:2])
     verdict = judge_host_key(endpoint.host_keys, key.get_algorithm(), public)
-    pinned = ", ".join(pin.fingerprint for pin in endpoint.host_keys)
+    pinned = ", ".join(pin.fingerprint + (" (CA)" if pin.is_authority else "") for pin in endpoint.host_keys)
     if verdict is HostKeyVerdict.TRUSTED:
         return Unavailable("endpoint.unreachable", f"{endpoint.name} could not be verified.")
     return Unavailable(
         "endpoint.host_key_changed",
         f"The host key of {endpoint.name} CHANGED: pinned {pinned}, presented {key.get_fingerprint()}. "
-        f"Not connected: somebody may be in between. If the machine was reinstalled, an admin accepts it: endpoint accept-key {endpoint.name}",
+        f"Not connected: somebody may be in between. If the machine was reinstalled, an admin accepts it: endpoint accept-key {endpoint.name} --reason TEXT",
     )
 
 

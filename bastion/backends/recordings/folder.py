@@ -21,9 +21,10 @@ from bastion.backends.recordings import packed, safe
 from bastion.backends.recordings.mend import mend
 from bastion.backends.recordings.packed import CAST, CHUNK, PACKED, PackedCast
 from bastion.backends.recordings.writer import CastWriter
-from bastion.core.errors import Corrupt, Invalid, Misconfigured, Missing
+from bastion.core.errors import Conflict, Corrupt, Invalid, Misconfigured, Missing
 from bastion.core.recording import meta
 from bastion.core.recording.meta import Meta
+from bastion.services.record_ports import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ META: Final = "meta.json"
 
 _OPEN: Final = ".open"
 _PACK: Final = ".pack"
+_TRASH: Final = ".trash"
 _META_BYTES: Final = 64 * 1024
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SIDE: Final = re.compile(r"[a-z]{1,20}(\.[a-z]{1,10})?")
@@ -181,6 +183,53 @@ class RecordingFolder:
                     then()
         self._forget_unfinished(session_id)
 
+    def stored(self) -> Iterator[Stored]:
+        """Yield what every recording takes, by day; what goes meanwhile is left out."""
+        for year in reversed(_numbers(self.root, 4)):
+            for month in reversed(_numbers(os.path.join(self.root, year), 2)):
+                for day in reversed(_numbers(os.path.join(self.root, year, month), 2)):
+                    for name in sorted(_names(os.path.join(self.root, year, month, day))):
+                        with suppress(OSError, Corrupt), safe.folder(self.root, [year, month, day, name]) as directory:
+                            yield self._stored(directory, name, f"{year}-{month}-{day}")
+
+    def _stored(self, directory: int, session_id: str, day: str) -> Stored:
+        sizes = {name: os.stat(name, dir_fd=directory, follow_symlinks=False).st_size for name in os.listdir(directory)}
+        cast = sizes.get(CAST)
+        return Stored(session_id, day, sum(sizes.values()), self._read_meta(directory).bytes if cast is None else cast, packed=cast is None)
+
+    def remove(self, session_id: str) -> int:
+        """Take a recording away for good; return the bytes that are free now. `Missing`; `Conflict` while it is live.
+
+        It is moved out of the way first, so that it is there whole or not at all; `empty_trash` ends what a crash cut off.
+        """
+        parts = self._find(session_id)
+        if parts is None:
+            raise Missing("recording.missing", "There is no recording of that session.", session_id)
+        if self._unfinished_parts(session_id) is not None:
+            raise Conflict("recording.live", "That recording is still being written: end its session first.")
+        with (
+            safe.folder(self.root, parts[:-1]) as day,
+            safe.folder(self.root, [_TRASH], create=True) as trash,
+            safe.folder(self.root, [_PACK], create=True) as notes,
+        ):
+            os.rename(session_id, session_id, src_dir_fd=day, dst_dir_fd=trash)
+            os.fsync(day)
+            with suppress(FileNotFoundError):
+                os.unlink(session_id, dir_fd=notes)
+        return self.empty_trash()
+
+    def empty_trash(self) -> int:
+        """Take away what was removed; return its bytes. Also to be called at start, after a crash."""
+        size = 0
+        for session_id in _names(os.path.join(self.root, _TRASH)):
+            with safe.folder(self.root, [_TRASH]) as trash:
+                with safe.folder(self.root, [_TRASH, session_id]) as directory:
+                    for name in os.listdir(directory):
+                        size += os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
+                        os.unlink(name, dir_fd=directory)
+                os.rmdir(session_id, dir_fd=trash)
+        return size
+
     def free(self) -> tuple[int, int]:
         """Return (free bytes, total bytes) of the file system that casts are kept on."""
         state = os.statvfs(self.root)
@@ -325,6 +374,14 @@ def _numbers(path: str, digits: int) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted((name for name in names if len(name) == digits and name.isascii() and name.isdigit()), reverse=True)
+
+
+def _names(path: str) -> list[str]:
+    """Return the ids of the recordings in a folder."""
+    try:
+        return [name for name in os.listdir(path) if _ID.fullmatch(name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _read(descriptor: int, offset: int) -> Iterator[bytes]:

@@ -66,6 +66,11 @@ class CastWriter:
         """Whether all output so far stands in events (no half character waits)."""
         return not self._encoder.tail
 
+    @property
+    def faithful(self) -> bool:
+        """Whether the last output is on file byte for byte."""
+        return self._encoder.faithful
+
     def output(self, data: bytes, at: float) -> None:
         """Append output bytes; they are in the kernel when this returns."""
         encoder = self._encoder

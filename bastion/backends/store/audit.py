@@ -26,8 +26,10 @@ from bastion.backends.store.engine import Database
 from bastion.backends.store.journal import Journal
 from bastion.backends.store.recovery import recover
 from bastion.backends.store.tables import audit_entries
+from bastion.backends.store.witness import Witness
 from bastion.core.audit.chain import Head, Link, canonical, extend, genesis, read_event
-from bastion.core.audit.checkpoint import EVERY_ENTRIES, EVERY_SECONDS, Signer, Verifier, sign
+from bastion.core.audit.checkpoint import EVERY_ENTRIES, EVERY_SECONDS, Checkpoint, Signer, Verifier, sign
+from bastion.core.audit.checkpoint import read as read_checkpoint
 from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import BastionError, Unavailable
 from bastion.services.ports import AuditEntry, Clock
@@ -36,6 +38,7 @@ from bastion.services.tasks import spawn
 # What one transaction may hold: enough to share an fsync among all who wait, small enough to answer soon
 BATCH: Final = 500
 PAGE: Final = 500
+UNTOLD: Final = 10_000  # checkpoints kept for a witness that cannot be reached: a week of them
 
 _log = logging.getLogger("bastion.audit")
 
@@ -64,6 +67,7 @@ class SqlAudit:
         signer: Signer | None = None,
         verifier: Verifier | None = None,
         every_seconds: float = EVERY_SECONDS,
+        witnesses: Sequence[Witness] = (),
     ) -> None:
         self.node = node
         self.notice = ""
@@ -76,6 +80,8 @@ class SqlAudit:
         self._every_seconds = every_seconds
         self._head = self._stored = Head(0, genesis(node))
         self._signed = 0
+        self._witnesses = witnesses
+        self._untold: list[Checkpoint] = []  # what some witness was not told yet
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._due: asyncio.TimerHandle | None = None
@@ -112,6 +118,9 @@ class SqlAudit:
         self.notice = "; ".join(filter(None, (found.notice, notice)))
         if self.notice:
             _log.error("audit log of node %s: %s", self.node, self.notice)
+        if self._witnesses:  # the last ones again: what a crash or a silent witness missed
+            points = [read_checkpoint(line) for line in await asyncio.to_thread(self._export.tail)]
+            self._untold = [point for point in points if point is not None]
         self._writer = spawn("audit writer", self._run())
         if self._head.seq > self._signed:
             self._arm()
@@ -164,18 +173,27 @@ class SqlAudit:
         """Return the lines of all signed checkpoints, in order."""
         return await checkpoints.stored_lines(self._database, self.node)
 
-    async def verify(self) -> tuple[int, str]:
-        """Return (entries checked, "" or what is wrong with the first bad one)."""
-        report = await self.examine()
+    async def seq_before(self, at: float) -> int:
+        """Return the last entry that happened before that time; 0 for none."""
+        query = sa.select(sa.func.max(audit_entries.c.seq)).where(audit_entries.c.node == self.node, audit_entries.c.at < at)
+        async with self._database.read() as connection:
+            return await connection.scalar(query) or 0
+
+    async def verify(self, elsewhere: Sequence[bytes] = ()) -> tuple[int, str]:
+        """Return (entries checked, "" or what is wrong with the first bad one).
+
+        `elsewhere`: lines of checkpoints that were kept beside this machine; the chain must hold what they signed.
+        """
+        report = await self.examine(elsewhere)
         return report.checked, "" if report.fault is None else str(report.fault)
 
-    async def examine(self) -> Report:
+    async def examine(self, elsewhere: Sequence[bytes] = ()) -> Report:
         """Check journal, database and checkpoints against each other, beside the loop."""
         async with self._signing:
             stored = await checkpoints.stored_lines(self._database, self.node)
             exported = await asyncio.to_thread(self._export.lines)
             ends = Ends(self._head.seq, self._stored.seq, self._signed) if self._writer is not None else None
-        return await examine(self._database, self._journal, self.node, self._verifier, Signed(stored, exported, ends))
+        return await examine(self._database, self._journal, self.node, self._verifier, Signed(stored, exported, ends, elsewhere))
 
     async def checkpoint(self) -> None:
         """Sign the head now, if it is not signed yet."""
@@ -195,6 +213,22 @@ class SqlAudit:
             _log.error("a checkpoint cannot be written: %s", error)
             return
         await checkpoints.store(self._database, [point])
+        await self._tell(point)
+
+    async def _tell(self, point: Checkpoint) -> None:
+        """Tell every witness, and again next time when one could not be reached."""
+        if not self._witnesses:
+            return
+        self._untold = [*self._untold, point][-UNTOLD:]
+        reached = True
+        for witness in self._witnesses:
+            try:
+                await asyncio.to_thread(witness.tell, self._untold)
+            except (OSError, BastionError) as error:
+                reached = False
+                _log.error("the checkpoint of entry %d was not taken by %s: %s", point.seq, witness.name, error)
+        if reached:
+            self._untold = []
 
     async def close(self) -> None:
         """Write what waits, sign the head, and let go of the journal."""

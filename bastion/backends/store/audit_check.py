@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from json.encoder import encode_basestring_ascii as _quote
@@ -31,6 +31,7 @@ Row = tuple[Any, ...]
 JOURNAL: Final = "journal"
 DATABASE: Final = "database"
 CHECKPOINTS: Final = "checkpoints"
+ELSEWHERE: Final = "checkpoints kept elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,17 @@ class Signed:
     stored: list[bytes]
     exported: list[bytes]
     ends: Ends | None
+    elsewhere: Sequence[bytes] = ()
+    """Lines that were kept beside this machine: some of them, or all."""
 
 
 async def examine(database: Database, journal: Journal, node: str, verifier: Verifier | None, signed: Signed) -> Report:
     """Compare all copies."""
     points, faults = await asyncio.to_thread(_checkpoints, signed, node, verifier)
-    hashes: dict[int, bytes] = {point.seq: b"" for point in points}
+    witnessed, fault = _witnessed(signed.elsewhere, node, verifier)
+    if fault is not None:
+        faults.append(fault)
+    hashes: dict[int, bytes] = {point.seq: b"" for point in (*points, *witnessed)}
     head, stored = (signed.ends.head, signed.ends.stored) if signed.ends else (None, None)
     due = stored if stored is not None else max((point.seq for point in points), default=0)
     lines = _lines(journal, head)
@@ -79,6 +85,7 @@ async def examine(database: Database, journal: Journal, node: str, verifier: Ver
         found = checkpoint.compare(points, hashes, position)
         if found is not None:
             faults.append(found)
+        faults += _differ(witnessed, hashes, position)
     if head is not None and position.seq < head and not faults:
         faults.append(Fault(position.seq + 1, f"the journal ends here; entries up to {head} were written", JOURNAL))
     # Of several faults the first is named, and of those at one place what happened to the entry itself
@@ -214,6 +221,29 @@ def _checkpoints(signed: Signed, node: str, verifier: Verifier | None) -> tuple[
     if not faults and points[-1].seq < known:
         faults.append(Fault(points[-1].seq + 1, f"the checkpoints up to {known} are gone", CHECKPOINTS))
     return points, faults
+
+
+def _witnessed(lines: Sequence[bytes], node: str, verifier: Verifier | None) -> tuple[list[Checkpoint], Fault | None]:
+    """Return the checkpoints that were kept elsewhere, and what is wrong with the first that is not sound."""
+    points: list[Checkpoint] = []
+    for number, line in enumerate(lines, 1):
+        point = checkpoint.read(line)
+        sound = point is not None and point.node == node and verifier is not None
+        if point is None or verifier is None or not sound or not verifier.verify(point.payload, point.signature, point.key_id):
+            after = points[-1].seq + 1 if points else 1
+            return points, Fault(after, f"line {number} is no checkpoint of node {node} that a known key signed", ELSEWHERE)
+        points.append(point)
+    return points, None
+
+
+def _differ(witnessed: Sequence[Checkpoint], hashes: Mapping[int, bytes], head: Head) -> list[Fault]:
+    """Compare a sound chain with the checkpoints kept elsewhere."""
+    for point in sorted(witnessed, key=lambda point: point.seq):
+        if point.seq > head.seq:
+            return [Fault(head.seq + 1, f"the tail was cut: entries up to {point.seq} were signed", ELSEWHERE)]
+        if hashes.get(point.seq) != point.hash:
+            return [Fault(point.seq, "the log was replaced: this is not the entry that was signed", ELSEWHERE)]
+    return []
 
 
 def _differences(stored: list[bytes], exported: list[bytes], points: list[Checkpoint]) -> list[Fault]:

@@ -54,6 +54,23 @@ class SqlEndpoints:
         except sa.exc.IntegrityError:
             raise _taken(endpoint) from None
 
+    async def put(self, wanted: Sequence[Endpoint]) -> None:
+        """Add those that are new and replace the others, in one transaction; `Conflict` when a name is taken."""
+        at = wanted[0] if wanted else None
+        try:
+            async with self._database.write() as connection:
+                for at in wanted:
+                    done = await connection.execute(sa.update(endpoints).where(endpoints.c.id == at.id), _columns(at))
+                    if not done.rowcount:
+                        await connection.execute(sa.insert(endpoints), {"id": at.id} | _columns(at))
+                    for part in (endpoint_logins, endpoint_host_keys):
+                        await connection.execute(sa.delete(part).where(part.c.endpoint_id == at.id))
+                    await _add_parts(connection, at)
+        except sa.exc.IntegrityError:
+            if at is None:
+                raise
+            raise _taken(at) from None
+
     async def remove(self, endpoint_id: str) -> None:
         """Remove the endpoint, the credentials only it used, and its place in people's menus; none is no error."""
         own = sa.select(endpoint_logins.c.credential_id).where(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from bastion.backends.store.engine import Database
-from bastion.backends.store.tables import farewells, participants, sessions
+from bastion.backends.store.tables import audit_entries, farewells, participants, recording_tags, sessions
 from bastion.core.errors import Conflict, Missing
 from bastion.services.ids import read as read_id
 from bastion.services.ports import Farewell, ParticipantRecord, SessionFilter, SessionRecord
@@ -52,8 +52,8 @@ class SqlSessions:
             query = query.where(sessions.c.started_at >= wanted.since)
         if wanted.until is not None:
             query = query.where(sessions.c.started_at < wanted.until)
-        query = query.order_by(sessions.c.started_at.desc(), sessions.c.id.desc()).limit(max(0, wanted.limit))
-        return await self._sessions(query)
+        query = query.where(*_more(wanted)).order_by(sessions.c.started_at.desc(), sessions.c.id.desc())
+        return await self._sessions(query.limit(max(0, wanted.limit)).offset(max(0, wanted.skip)))
 
     async def save_participant(self, record: ParticipantRecord) -> None:
         """Insert or replace one stay."""
@@ -94,3 +94,28 @@ class SqlSessions:
             done = await connection.execute(sa.update(table).where(*same), values)
             if not done.rowcount:
                 await connection.execute(sa.insert(table), values)
+
+
+def _more(wanted: SessionFilter) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that only lists of recordings have."""
+    lasted = sessions.c.ended_at - sessions.c.started_at
+    found: list[sa.ColumnElement[bool]] = []
+    if wanted.recorded:
+        found.append(sessions.c.recording != "")
+    if wanted.reason:
+        found.append(sessions.c.reason == wanted.reason)
+    if wanted.longer is not None:
+        found.append(lasted >= wanted.longer)
+    if wanted.shorter is not None:
+        found.append(lasted <= wanted.shorter)
+    if wanted.participant:
+        there = participants.c.user == wanted.participant
+        found.append(sessions.c.id.in_(sa.select(participants.c.session_id).where(there)))
+    if wanted.tag:
+        found.append(sessions.c.id.in_(sa.select(recording_tags.c.session_id).where(recording_tags.c.tag == wanted.tag)))
+    if wanted.handed_over is not None:
+        moved = sa.select(audit_entries.c.seq).where(
+            audit_entries.c.node == sessions.c.node, audit_entries.c.session == sessions.c.id, audit_entries.c.code == "control.moved"
+        )
+        found.append(moved.exists() if wanted.handed_over else ~moved.exists())
+    return found

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from bastion.backends.store import migrations
+from bastion.backends.store.annotations import SqlAnnotations
 from bastion.backends.store.audit import SqlAudit
 from bastion.backends.store.credentials import SqlCredentials
 from bastion.backends.store.endpoints import SqlEndpoints
@@ -17,6 +19,7 @@ from bastion.backends.store.files import private_file, private_folder
 from bastion.backends.store.preferences import SqlPreferences
 from bastion.backends.store.sessions import SqlSessions
 from bastion.backends.store.users import SqlUsers
+from bastion.backends.store.witness import Witness
 from bastion.core.audit.checkpoint import EVERY_SECONDS, Signer, Verifier
 from bastion.core.values import NAME
 from bastion.services.ports import Clock
@@ -42,6 +45,7 @@ class Store:
     credentials: SqlCredentials
     sessions: SqlSessions
     preferences: SqlPreferences
+    annotations: SqlAnnotations
     audit: SqlAudit
 
     async def __aenter__(self) -> Self:
@@ -66,6 +70,7 @@ async def open_store(
     signer: Signer | None = None,
     verifier: Verifier | None = None,
     checkpoint_seconds: float = EVERY_SECONDS,
+    witnesses: Sequence[Witness] = (),
 ) -> Store:
     """Open the database file at `path`, making it, its folder and its tables when they are not there.
 
@@ -87,6 +92,7 @@ async def open_store(
             signer=signer,
             verifier=verifier,
             every_seconds=checkpoint_seconds,
+            witnesses=witnesses,
         )
         if signer is not None:
             await audit.open()
@@ -100,6 +106,7 @@ async def open_store(
         SqlCredentials(database),
         SqlSessions(database),
         SqlPreferences(database),
+        SqlAnnotations(database),
         audit,
     )
 

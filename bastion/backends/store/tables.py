@@ -127,6 +127,7 @@ participants = sa.Table(
     sa.Column("joined_at", TIME, nullable=False),
     sa.Column("left_at", TIME),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Index(None, "user"),
 )
 
 farewells = sa.Table(
@@ -136,6 +137,26 @@ farewells = sa.Table(
     sa.Column("user_id", ID, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("endpoint", NAME, nullable=False),
     sa.Column("at", TIME, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+
+# Of recordings: like what people did, they know no foreign key
+recording_tags = sa.Table(
+    "recording_tags",
+    metadata,
+    sa.Column("session_id", ID, primary_key=True),
+    sa.Column("tag", sa.String(32), primary_key=True, index=True),
+    sa.Column("by", NAME, nullable=False),
+    sa.Column("at", TIME, nullable=False),
+)
+
+recording_notes = sa.Table(
+    "recording_notes",
+    metadata,
+    sa.Column("session_id", ID, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", TIME, nullable=False),
+    sa.Column("by", NAME, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
 )
 

@@ -43,6 +43,7 @@ File = tuple[Document, FileModel, list[RuleModel]]
 MAX_RULES = 20_000
 """Decisions stay within milliseconds up to here."""
 
+_FORWARD = "forward"
 _GROUP = 256  # a directory's group name (a DN is longer than a user name)
 
 _KINDS = {
@@ -262,6 +263,12 @@ def _rule(model: RuleModel, document: Document, path: Path, known: _Known) -> Ru
         refuse("terms", "a rule that denies starts no session, so it has no terms")
     if model.effect == "deny" and model.approval is not None:
         refuse("approval", "a rule that denies cannot be approved; give the approval to a rule that allows")
+    actions = _without_open_tunnels(model, actions, refuse)
+    if model.when is not None and model.when.files is not None:
+        if not actions <= {"sftp", "scp"}:
+            refuse("when.files", "conditions on files fit the actions sftp and scp only; make a rule of its own for these")
+        if model.effect == "deny" and model.when.files.size is not None:
+            refuse("when.files.size", "how large a file becomes is known too late to deny it; give the size to the rule that allows")
     selectors = _read(read_selector, model.endpoints, "endpoints", refuse)
     logins = _read(read_login, model.logins, "logins", refuse)
     terms = read_terms(model.terms, known.defaults, lambda key, said: refuse(f"terms.{key}", said))
@@ -280,6 +287,18 @@ def _rule(model: RuleModel, document: Document, path: Path, known: _Known) -> Ru
         description=model.description,
         place=document.place(path),
     )
+
+
+def _without_open_tunnels(model: RuleModel, actions: frozenset[str], refuse: Callable[[str, str], None]) -> frozenset[str]:
+    """Return the actions without `forward`, where an allow says nothing of where to: `*` never opens all of a network."""
+    to = model.when.to if model.when is not None else None
+    if to is not None and actions != {_FORWARD}:
+        refuse("when.to", "where tunnels may go fits the action forward only; make a rule of its own for it")
+    if model.effect == "allow" and to is None and _FORWARD in actions:
+        if _FORWARD in model.actions:
+            refuse("when.to", 'say where tunnels may go, like ["db01:5432"]')
+        return actions - {_FORWARD}
+    return actions
 
 
 def _read(

@@ -14,7 +14,7 @@ from pydantic import Field
 from bastion.core.access.actions import ACTIONS
 from bastion.core.access.build import read_shape
 from bastion.core.access.decide import decide
-from bastion.core.access.decision import Decision, SessionFacts
+from bastion.core.access.decision import Decision, FileFacts, SessionFacts, TunnelFacts
 from bastion.core.access.durations import parse_duration
 from bastion.core.access.endpoint import Endpoint, Login
 from bastion.core.access.hours import read_instant, read_zone, show_instant
@@ -52,6 +52,10 @@ class CaseModel(Shape):
     owner_roles: list[str] = Field([], description="roles of the session's owner")
     ticket: str = Field("", description="the ticket number they give")
     approved: list[str] = Field([], description="rules whose approval was given")
+    file: str | None = Field(None, description="an absolute path that is to be moved; left out: the session itself")
+    direction: Literal["upload", "download"] = Field("upload", description="where to, for the actions sftp and scp")
+    bytes: int | None = Field(None, ge=0, description="how large that file is")
+    to: str | None = Field(None, description="HOST:PORT of a tunnel, for the action forward; left out: whether there may be any")
     expect: Literal["allow", "deny", "needs-approval"] = Field(description="the answer that must come")
     rule: str | None = Field(None, description="the rule that must decide")
     opens: str | None = Field(None, description="when a refusal must say that it opens, like 2026-12-01 08:00 Europe/Berlin")
@@ -130,6 +134,16 @@ def _utc(at: float | None) -> str:
     return "no time" if at is None else show_instant(at, read_zone("UTC"))
 
 
+def _to(model: CaseModel, document: Document, path: Path, problems: Problems) -> TunnelFacts | None:
+    if model.to is None:
+        return None
+    host, colon, port = model.to.rpartition(":")
+    if not colon or not port.isdigit():
+        problems.add("bad_value", document.place((*path, "to")), f"case {shown(model.name)!r}: to: '{shown(model.to)}' is not HOST:PORT")
+        return None
+    return TunnelFacts(host.strip("[]"), "", int(port))
+
+
 def _case(model: CaseModel, document: Document, path: Path, problems: Problems) -> Case | None:
     def read(key: str, text: str) -> float | None:
         try:
@@ -156,6 +170,16 @@ def _case(model: CaseModel, document: Document, path: Path, problems: Problems) 
         logins = (Login(model.login, "key"),) if model.login else ()
         endpoint = Endpoint(model.endpoint, model.endpoint, logins=logins, labels=tuple(model.labels.items()))
     owner = model.owner or ""
-    session = SessionFacts(owner, owner, tuple(model.owner_roles), model.invited, model.ticket, frozenset(model.approved))
+    file = FileFacts(model.direction, model.file, (model.file,), size=model.bytes) if model.file is not None else None
+    session = SessionFacts(
+        owner,
+        owner,
+        tuple(model.owner_roles),
+        model.invited,
+        model.ticket,
+        frozenset(model.approved),
+        file=file,
+        to=_to(model, document, path, problems),
+    )
     place = document.place(path)
     return Case(model.name, place, identity, endpoint, model.action, at, model.login, session, model.expect, model.rule, opens)

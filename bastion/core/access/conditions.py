@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
 
 from bastion.core.access.decision import NO_SESSION, SessionFacts
+from bastion.core.access.destinations import Destination
 from bastion.core.access.durations import show_duration
 from bastion.core.access.endpoint import Endpoint
 from bastion.core.access.glob import Form
 from bastion.core.access.hours import Dates, Weekly, covering, following, show_instant
 from bastion.core.access.networks import Network, read_address
+from bastion.core.access.paths import PathGlob
 from bastion.core.access.source import shown
 from bastion.core.identity import Identity
 
@@ -194,6 +196,78 @@ class Invited:
     def got(self, facts: Facts) -> str:
         """Return what was found."""
         return "invited" if facts.session.invited else "not invited"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The file moves in this direction, has one of these paths, and at most so many bytes. Empty fields want nothing.
+
+    Asked for each file; whether a session may start at all is another question (see `Rule.holds`).
+    """
+
+    directions: tuple[str, ...] = ()
+    paths: tuple[PathGlob, ...] = ()
+    most: int | None = None
+    name: ClassVar[str] = "files"
+
+    @property
+    def wanted(self) -> str:
+        """Return what would hold."""
+        parts = [" or ".join(self.directions) or "any direction"]
+        if self.paths:
+            parts.append(" or ".join(path.text for path in self.paths))
+        if self.most is not None:
+            parts.append(f"at most {self.most} bytes")
+        return ", ".join(parts)
+
+    def holds(self, facts: Facts) -> bool | None:
+        """Return whether that file fits; None when none is asked about, or its path is not known well enough."""
+        file = facts.session.file
+        if file is None:
+            return None
+        if self.directions and file.direction not in self.directions:
+            return False
+        if self.most is not None and file.size is not None and file.size > self.most:
+            return False
+        if not self.paths or any(path.matches(spelling) for path in self.paths for spelling in file.spellings):
+            return True
+        known = {spelling[0] for spelling in file.spellings}
+        unknown = not file.complete and any((path.rooted or "/") not in known for path in self.paths)
+        return None if unknown or not file.spellings else False
+
+    def got(self, facts: Facts) -> str:
+        """Return which file."""
+        file = facts.session.file
+        if file is None:
+            return "no file"
+        size = "" if file.size is None else f", {file.size} bytes"
+        return f"{file.direction} of {shown(file.path, 200)}{size}"
+
+
+@dataclass(frozen=True, slots=True)
+class To:
+    """The tunnel goes to one of these. Asked for each tunnel; whether there may be any is another question (see `Rule.holds`)."""
+
+    destinations: tuple[Destination, ...]
+    name: ClassVar[str] = "to"
+
+    @property
+    def wanted(self) -> str:
+        """Return what would hold."""
+        return " or ".join(one.text for one in self.destinations)
+
+    def holds(self, facts: Facts) -> bool | None:
+        """Return whether that tunnel fits; None when none is asked about."""
+        to = facts.session.to
+        if to is None:
+            return None
+        address = read_address(to.address or to.host)
+        return any(one.matches(to.host, address, to.port) for one in self.destinations)
+
+    def got(self, facts: Facts) -> str:
+        """Return where it goes."""
+        to = facts.session.to
+        return "no destination" if to is None else f"{shown(to.host)}:{to.port}" + (f" ({to.address})" if to.address else "")
 
 
 @dataclass(frozen=True, slots=True)

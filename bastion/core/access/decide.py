@@ -110,7 +110,10 @@ def _granted(policy: Policy, granting: list[Rule], facts: Facts) -> Decision:
         reason = f"Rule {approvals[0].rule!r} allows {_what(facts)} once approved by {people}."
         return Decision(Verdict.NEEDS_APPROVAL, approvals[0].rule, reason, terms=terms, granted_by=names, approvals=approvals)
     also = f" (so do {len(names) - 1} more)" if len(names) > 1 else ""
-    return Decision(Verdict.ALLOW, names[0], f"Rule {names[0]!r} allows {_what(facts)}{also}.", terms=terms, granted_by=names)
+    most = [rule.most_bytes for rule in granting] if facts.session.file is not None else [None]
+    limit = None if None in most else max(size for size in most if size is not None)
+    reason = f"Rule {names[0]!r} allows {_what(facts)}{also}."
+    return Decision(Verdict.ALLOW, names[0], reason, terms=terms, granted_by=names, most_bytes=limit)
 
 
 def _defaulted(found: Fit, facts: Facts) -> Decision:
@@ -124,8 +127,14 @@ def _defaulted(found: Fit, facts: Facts) -> Decision:
 
 
 def _what(facts: Facts) -> str:
+    to = facts.session.to
+    if to is not None and ACTIONS[facts.action].dials:
+        return f"{facts.action} to {shown(to.host)}:{to.port}" + (f" through {shown(facts.endpoint.name)}" if facts.endpoint else "")
     if facts.endpoint is None:
         return facts.action
+    file = facts.session.file
+    if file is not None and ACTIONS[facts.action].dials:
+        return f"{facts.action} {file.direction} of {shown(file.path, 200)} on {shown(facts.endpoint.name)}"
     login = f" as {shown(facts.login)}" if facts.login and ACTIONS[facts.action].dials else ""
     return f"{facts.action} on {shown(facts.endpoint.name)}{login}"
 
@@ -179,7 +188,5 @@ def _conditions(rule: Rule, facts: Facts, got: _Got, *, about: bool) -> tuple[Co
         found.append(Condition("endpoint", rule.wanted_endpoints, got.endpoint, about or rule.selects(facts.endpoint)))
     if rule.logins:
         found.append(Condition("login", rule.wanted_logins, got.login, rule.takes_login(facts.login)))
-    for check in rule.checks:
-        holds = check.holds(facts)
-        found.append(Condition(check.name, check.wanted, check.got(facts), not rule.allows if holds is None else holds))
+    found += [Condition(check.name, check.wanted, check.got(facts), rule.holds(check, facts)) for check in rule.checks]
     return tuple(found)

@@ -123,11 +123,37 @@ class ApprovalNeed:
 
 
 @dataclass(frozen=True, slots=True)
+class FileFacts:
+    """One file that is to be moved or changed. `direction`: "upload" or "download", as the person sees it.
+
+    `spellings`: the path from the root (`/...`) and below the login's home (`~/...`), as far as known; `complete`: there
+    are no others. `size` in bytes; None while it is not known.
+    """
+
+    direction: str
+    path: str
+    spellings: tuple[str, ...]
+    complete: bool = True
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelFacts:
+    """Where a tunnel is to go: the host as it was typed, the address that is tried ("" where the far side resolves it), the port."""
+
+    host: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionFacts:
     """What is known of the session that is asked about; a question without one leaves the defaults.
 
     `owner_id` is who started it. `invited`: the owner asked this person in. `ticket` is what the person gave as
     its number. `approved` names the rules whose approvals were given (checked by the request's own state machine).
+    `file`: the one that is asked about; without it the question is whether files may be moved at all.
+    `to`: where a tunnel is to go; without it the question is whether there may be any.
     `running`: a live session is being checked again, so what is asked at entry only (a fresh factor, a ticket) is not.
     """
 
@@ -138,6 +164,8 @@ class SessionFacts:
     ticket: str = ""
     approved: frozenset[str] = frozenset()
     running: bool = False
+    file: FileFacts | None = None
+    to: TunnelFacts | None = None
 
 
 NO_SESSION: Final = SessionFacts()
@@ -149,7 +177,8 @@ class Decision:
 
     `granted_by` are all rules that grant it, `approvals` what they ask for first. `omitted` counts rules that
     were looked at but are not explained in `considered`. `opens_at`: when a refusal ends if only time is the
-    cause. `valid_until`: when time alone ends what is allowed (None: it does not). Seconds since the epoch.
+    cause. `most_bytes`: how large the file that was asked about may be (None: no limit).
+    `valid_until`: when time alone ends what is allowed (None: it does not). Seconds since the epoch.
     """
 
     verdict: Verdict
@@ -162,6 +191,7 @@ class Decision:
     omitted: int = 0
     opens_at: float | None = None
     valid_until: float | None = None
+    most_bytes: int | None = None
 
     @property
     def allowed(self) -> bool:

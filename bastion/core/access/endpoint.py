@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
+
+AUTHORITY: Final = "@cert-authority"
+"""Marks a host CA among pinned keys, as known_hosts does: its certificates are trusted instead of single keys."""
 
 
 class HostKeyVerdict(Enum):
@@ -16,13 +21,21 @@ class HostKeyVerdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """A pinned host key. `public` is `algorithm base64`; `fingerprint` is OpenSSH's `SHA256:...`."""
+    """A pinned host key. `public` is `algorithm base64`; `fingerprint` is OpenSSH's `SHA256:...`.
+
+    A host CA has `algorithm` AUTHORITY.
+    """
 
     algorithm: str
     public: str
     fingerprint: str
     added_at: float = 0.0
     added_by: str = ""
+
+    @property
+    def is_authority(self) -> bool:
+        """Return whether it is a host CA."""
+        return self.algorithm == AUTHORITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,21 @@ class Endpoint:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @property
+    def pinned(self) -> tuple[HostKey, ...]:
+        """Return the single host keys that are trusted."""
+        return tuple(key for key in self.host_keys if not key.is_authority)
+
+    @property
+    def authorities(self) -> tuple[HostKey, ...]:
+        """Return the host CAs whose certificates are trusted."""
+        return tuple(key for key in self.host_keys if key.is_authority)
+
+    @property
+    def certified_name(self) -> str:
+        """Return the name that a host certificate must have: the host's as it is dialled, or ours where that is an address."""
+        return self.name if _ADDRESS.fullmatch(self.host) else self.host
+
     def login(self, name: str | None = None) -> Login | None:
         """Return the login called `name`, or the first one when no name is given."""
         for login in self.logins:
@@ -71,8 +99,12 @@ class Endpoint:
         return None
 
 
+_ADDRESS: Final = re.compile(r"[0-9.]+|.*:.*")
+
+
 def judge_host_key(pinned: tuple[HostKey, ...], algorithm: str, public: str) -> HostKeyVerdict:
     """Compare a presented key with the pinned ones. Nothing is ever trusted at first sight."""
+    pinned = tuple(key for key in pinned if not key.is_authority)
     if any(key.public == public for key in pinned):
         return HostKeyVerdict.TRUSTED
     if any(key.algorithm == algorithm for key in pinned):

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from bastion.core.access.conditions import (
     Check,
+    Files,
     Fresh,
     From,
     Invited,
@@ -15,13 +16,16 @@ from bastion.core.access.conditions import (
     OwnerRoles,
     Ticket,
     Times,
+    To,
 )
 from bastion.core.access.decision import ApprovalLevel, ApprovalNeed
+from bastion.core.access.destinations import read_destination
 from bastion.core.access.durations import parse_duration
 from bastion.core.access.glob import MAX_PATTERN, Form, Glob
 from bastion.core.access.hours import read_dates, read_weekly
-from bastion.core.access.models import ApprovalModel, FactorModel, LevelModel, WhenModel
+from bastion.core.access.models import ApprovalModel, FactorModel, FilesModel, LevelModel, WhenModel
 from bastion.core.access.networks import read_network
+from bastion.core.access.paths import read_path_glob
 from bastion.core.access.policy import Selector
 from bastion.core.access.source import shown
 from bastion.core.values import LABEL_KEY, NAME
@@ -31,6 +35,8 @@ T = TypeVar("T")
 _EMPTY: Final = "an empty list fits nobody and nothing; name something, or leave it out"
 _TICKET: Final = re.compile(r"[!-~]{1,64}")
 _ENDPOINT: Final = re.compile(r"[a-z0-9*?][a-z0-9._*?-]*")
+_SIZE: Final = re.compile(r"([0-9]{1,15})([KMGT]?)")
+_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _LOGIN: Final = re.compile(r"[A-Za-z0-9_*?][A-Za-z0-9._@\\$*?-]*")
 
 
@@ -62,7 +68,7 @@ def read_login(text: str, refuse: Callable[[str], None]) -> Glob | None:
     return None
 
 
-def read_checks(when: WhenModel | None, refuse: Callable[[str, str], None]) -> tuple[Check, ...]:  # noqa: C901 - one line for each condition there is
+def read_checks(when: WhenModel | None, refuse: Callable[[str, str], None]) -> tuple[Check, ...]:
     """Return the conditions of a rule in the order in which they are explained; `refuse(key, sentence)` for bad ones."""
     if when is None:
         return ()
@@ -83,11 +89,35 @@ def read_checks(when: WhenModel | None, refuse: Callable[[str, str], None]) -> t
         if not when.owner_roles:
             refuse("owner_roles", _EMPTY)
         checks.append(OwnerRoles(frozenset(when.owner_roles)))
+    return (*checks, *_about(when, refuse))
+
+
+def _about(when: WhenModel, refuse: Callable[[str, str], None]) -> list[Check]:
+    """Return the conditions on what it is done to: a session, a file, a destination."""
+    checks: list[Check] = []
     if when.invited is not None:
         checks.append(Invited(when.invited))
+    if when.files is not None:
+        checks.append(_files(when.files, refuse))
+    if when.to is not None and (destinations := _each(read_destination, when.to, "to", refuse)):
+        checks.append(To(destinations))
     if when.own is not None:
         checks.append(Own(when.own))
-    return tuple(checks)
+    return checks
+
+
+def _files(files: FilesModel, refuse: Callable[[str, str], None]) -> Files:
+    most = None
+    if files.size is not None:
+        found = _SIZE.fullmatch(files.size)
+        if found is None:
+            refuse("files.size", f"'{shown(files.size)}' is no size: write bytes, or 500K, 10M, 2G")
+        else:
+            most = int(found[1]) << _UNITS[found[2]]
+    if files.direction is None and files.paths is None and files.size is None:
+        refuse("files", "say a direction, paths or a size")
+    paths = () if files.paths is None else _each(read_path_glob, files.paths, "files.paths", refuse)
+    return Files(() if files.direction is None else (files.direction,), paths, most)
 
 
 def _each(read: Callable[[str], T], texts: list[str], key: str, refuse: Callable[[str, str], None]) -> tuple[T, ...]:

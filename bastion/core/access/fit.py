@@ -58,16 +58,12 @@ def fit(policy: Policy, facts: Facts) -> Fit:
 def _applies(rule: Rule, facts: Facts) -> bool:
     if not rule.takes_login(facts.login):
         return False
-    for check in rule.checks:
-        holds = check.holds(facts)
-        if holds is False or (holds is None and rule.allows):
-            return False
-    return True
+    return all(rule.holds(check, facts) for check in rule.checks)
 
 
 def gaps(rule: Rule, facts: Facts) -> int:
     """Return how many conditions keep an allow rule from applying."""
-    return (not rule.takes_login(facts.login)) + sum(check.holds(facts) is not True for check in rule.checks)
+    return (not rule.takes_login(facts.login)) + sum(not rule.holds(check, facts) for check in rule.checks)
 
 
 def opening(policy: Policy, facts: Facts, found: Fit) -> float | None:
@@ -118,8 +114,7 @@ def _opens(rule: Rule, facts: Facts) -> float | None:
         return None
     shut = []
     for check in rule.checks:
-        holds = check.holds(facts)
-        if holds is False or (holds is None and rule.allows):
+        if not rule.holds(check, facts):
             if not isinstance(check, Times):
                 return None
             shut.append(check.opens_at(facts))

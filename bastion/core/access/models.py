@@ -70,6 +70,14 @@ class FactorModel(Shape):
     within: str | None = Field(None, description="how long ago at most, like 15m; left out: in this login")
 
 
+class FilesModel(Shape):
+    """Which files an sftp or scp session may move or change."""
+
+    direction: Literal["upload", "download"] | None = Field(None, description="upload: anything that changes the endpoint; left out: both")
+    paths: _FEW | None = Field(None, description="like /srv/in/** (that folder and all below), ~/*.log; one of them must fit")
+    size: str | None = Field(None, description="the largest file, like 10M or 2G")
+
+
 class WhenModel(Shape):
     """Conditions; all of them must hold."""
 
@@ -80,6 +88,8 @@ class WhenModel(Shape):
     ticket: str | None = Field(None, description="form of the ticket number they give: # digit, @ letter, ? one, * any characters")
     owner_roles: _FEW | None = Field(None, description="only sessions whose owner has one of these roles")
     invited: bool | None = Field(None, description="true: only sessions one was invited to")
+    files: FilesModel | None = Field(None, description="which files, for the actions sftp and scp; asked for each file")
+    to: _FEW | None = Field(None, description="where tunnels may go, for the action forward: db01:5432, *.internal:80-90, 10.0.0.0/8:*")
     own: bool | None = Field(None, description="true: only one's own sessions and recordings; false: only those of others")
 
 

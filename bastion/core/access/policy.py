@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from bastion.core.access.conditions import Check, Times
+from bastion.core.access.conditions import Check, Facts, Files, Times, To
 from bastion.core.access.decision import ApprovalNeed, Terms
 from bastion.core.access.endpoint import Endpoint
 from bastion.core.access.glob import Glob
@@ -128,6 +128,23 @@ class Rule:
                 if selector.matches(endpoint):
                     return True
         return False
+
+    def holds(self, check: Check, facts: Facts) -> bool:
+        """Return whether a condition counts as fulfilled. Unknown facts fail an allow and fulfil a deny.
+
+        But a condition on files (or destinations), where none is asked about, decides nothing yet: an allow lets the session
+        start, a deny does not keep it from starting, and each file (tunnel) is asked about by itself.
+        """
+        found = check.holds(facts)
+        if found is not None:
+            return found
+        open_question = (facts.session.file is None and isinstance(check, Files)) or (facts.session.to is None and isinstance(check, To))
+        return self.allows is open_question
+
+    @property
+    def most_bytes(self) -> int | None:
+        """Return the largest file that its conditions let through, None for no limit."""
+        return min((check.most for check in self.checks if isinstance(check, Files) and check.most is not None), default=None)
 
     def takes_login(self, login: str | None) -> bool:
         """Return whether the rule is about that login."""

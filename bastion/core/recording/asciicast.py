@@ -86,7 +86,7 @@ class CastEncoder:
     Invariant: `time` is the exact sum of the intervals handed out, so no rounding error ever adds up.
     """
 
-    __slots__ = ("_input", "_input_by", "_origin", "author", "tail", "time")
+    __slots__ = ("_input", "_input_by", "_origin", "author", "faithful", "tail", "time")
 
     def __init__(self, at: float) -> None:
         self._origin = at
@@ -94,6 +94,8 @@ class CastEncoder:
         """Microseconds since the start, as of the last line handed out."""
         self.tail = b""
         """Output bytes (at most three) that begin a character and wait for its end."""
+        self.faithful = True
+        """Whether the last output was all UTF-8, so that its events hold it byte for byte."""
         self.author = ""
         """Whom the last comment named: they typed the `i` events behind it."""
         self._input = b""  # typed bytes that wait for the end of their character
@@ -109,7 +111,12 @@ class CastEncoder:
             data = self.tail + data
         if 0 in data and _MANY_NULS in data:  # the first is a memchr
             return self._with_nuls(data, at)
-        text, used = utf_8_decode(data, "replace", False)  # noqa: FBT003 - positional only: not the end
+        try:
+            text, used = utf_8_decode(data, "strict", False)  # noqa: FBT003 - positional only: not the end
+            self.faithful = True
+        except UnicodeDecodeError:
+            text, used = utf_8_decode(data, "replace", False)  # noqa: FBT003
+            self.faithful = False
         time = int((at - self._origin) * 1e6 + 0.5)
         interval = time - self.time
         if interval < 0:
@@ -132,17 +139,25 @@ class CastEncoder:
         """Return the lines for output with long runs of NULs, which stand in comments: terminals look past them, too."""
         lines = []
         start = 0
+        self.faithful = True
         for run in _NUL_RUN.finditer(data):
-            text = data[start : run.start()].decode("utf-8", "replace")
+            text = self._text(data[start : run.start()])
             lines += [self._event("o", text[p : p + EVENT_CHARACTERS], at) for p in range(0, max(1, len(text)), EVENT_CHARACTERS)]
             start = run.end()
             whole, rest = divmod(start - run.start(), NULS_MOST)
             lines.append(b"%b%d\n" % (NULS, NULS_MOST) * whole)
             if rest:
                 lines.append(b"%b%d\n" % (NULS, rest))
-        text, used = utf_8_decode(data[start:], "replace", False)  # noqa: FBT003 - positional only: not the end
-        self.tail = data[start + used :]
+        last = data[start:]
+        text, used = utf_8_decode(last, "replace", False)  # noqa: FBT003 - positional only: not the end
+        self.faithful = self.faithful and text.encode() == last[:used]
+        self.tail = last[used:]
         return b"".join(lines) + self._long(0, text)
+
+    def _text(self, data: bytes) -> str:
+        text = data.decode("utf-8", "replace")
+        self.faithful = self.faithful and text.encode() == data
+        return text
 
     def _long(self, interval: int, text: str) -> bytes:
         lines = []

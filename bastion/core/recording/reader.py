@@ -151,6 +151,11 @@ class CastReader:
         reader.header, reader._offset, reader.time, reader._by = header, offset, time, by
         return reader
 
+    @property
+    def offset(self) -> int:
+        """Where the line that is not complete yet begins in the file."""
+        return self._offset
+
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes. Raises `Corrupt` when this is no cast at all."""
         events: list[Event] = []

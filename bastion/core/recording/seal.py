@@ -44,6 +44,7 @@ _PURPOSE: Final = b"bastion recording seal 1\0"
 _OPEN: Final = b'{"seal":'
 _CLOSE: Final = b',"sig":"'
 _SHORT: Final = 4
+_SHORT_LINES: Final = 256
 
 
 class Sealer:
@@ -73,6 +74,18 @@ class Sealer:
     def unsealed(self) -> int:
         """Bytes taken since the last cut."""
         return self.taken - self._from
+
+    def take_lines(self, lines: bytes) -> None:
+        """Take the cast's next whole lines; a stretch that would grow beyond `MAX_BYTES` ends before them."""
+        size = len(lines)
+        if self.taken - self._from + size > MAX_BYTES and self.taken > self._from:
+            self.cut()
+        if size < _SHORT_LINES and lines.find(b"\n") == size - 1:  # a keystroke's echo
+            self.taken += size
+            self._hash.update(lines)
+            self._short += crc32(lines).to_bytes(_SHORT, "big")
+        else:
+            self.take(lines)
 
     def take(self, data: bytes) -> None:
         """Take the cast's next bytes."""

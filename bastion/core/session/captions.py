@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bastion.core.values import Size
 
 MOST_LINES: Final = 4  # of one notice; the rest of a longer one is cut
-_GAP: Final = 2
 _LONG_HOURS: Final = 10
 _NAMED: Final = 3
 
@@ -35,8 +34,9 @@ def status_line(session: Session, endpoint: str, who: Participant, size: Size, s
         f"{place} {sizes} | {types} | you: {role} | REC{left and ', ' + left} | {chord} ? help",
         f"{place} {sizes} | {types} | {role} | REC{left and ', ' + left} | {chord} ? help",
         f"{place} {sizes} | {types} | {role} | REC | {chord} ?",
+        f"{place} {sizes} | {types} | REC | {chord} ?",
         f"{place} | {types} | REC | {chord} ?",
-        f"{types} | REC | {chord} ?",
+        f"{paused.strip()}{paused and ' | '}{types} | REC | {chord} ?",
     ]
     return next((form for form in forms if len(form) < size.columns), forms[-1])
 
@@ -64,23 +64,22 @@ def help_lines(session: Session, who: Participant, width: int) -> list[str]:
     """Return the keys that do something for this participant, in as many columns as fit."""
     chord = session.chord_name
     types, owner, moderates = who.id in session.typists(), who.id == session.owner, "moderate" in who.rights
-    keys = [("d", "leave; it goes on" if owner else "leave"), ("w", "who is here")]
+    keys = [("d", "leave, goes on" if owner else "leave"), ("w", "who is here")]
     if who.id != session.control.holder:
         keys += [("r", "ask for keyboard")] if not types else []
         keys += [("t", "take keyboard")] if owner or moderates else []
-        keys += [("arrows", "move picture"), (".", "follow cursor")]
+        keys += [("arrows", "move view"), (".", "follow cursor")]
     if who.id == session.control.holder or moderates:
         keys.append(("g", "give keyboard"))
     keys += [("i", "invite")] if owner or moderates else []
     keys += [("P", "pause, resume")] if "pause" in who.rights else []
     keys += [("k", "end for all")] if owner or "end" in who.rights else []
     keys += [("c", "menu, new window"), ("n p 0-9", "switch"), ("s", "list windows"), ("D", "leave all")]
-    cells = [f"{key}  {text}" for key, text in keys] + [f"{chord}  send it"]
-    cell = max(map(len, cells)) + _GAP
-    columns = max(1, (width - 1) // cell)
-    rows = -(-len(cells) // columns)
+    cells = [f"{key} {text}" for key, text in keys] + [f"{chord} send it"]
+    columns = max(1, (width - 1) // (max(map(len, cells)) + 1))
+    cell, rows = (width - 1) // columns, -(-len(cells) // columns)
     lines = ["".join(text.ljust(cell) for text in cells[row::rows]).rstrip() for row in range(rows)]
-    return [f"{chord} and then", *lines]
+    return [f"{chord} and then:", *lines]
 
 
 def wrapped(texts: Sequence[str], width: int) -> list[str]:

@@ -5,12 +5,20 @@ A byte-level reader, since what people type may be cut anywhere; knows no comman
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 CHORD: Final = 0x1D  # Ctrl-]: telnet's and virsh's escape, free in shells and editors that matter
 _ESCAPE: Final = 0x1B
-_ARROWS: Final = {0x41: "up", 0x42: "down", 0x43: "right", 0x44: "left"}
-_SEQUENCES: Final = {name: b"\x1b[" + bytes([final]) for final, name in _ARROWS.items()}
+_ARROWS: Final = {"A": "up", "B": "down", "C": "right", "D": "left"}
+_SEQUENCES: Final = {name: f"\x1b[{final}".encode() for final, name in _ARROWS.items()}
+_LONGEST: Final = 32  # bytes of a key told as a sequence
+_CTRL: Final = 4
+_SHIFT: Final = 1
+_LOCKS: Final = 64 | 128  # Caps Lock and Num Lock are told with each key, too
+_RELEASE: Final = 3
+_PRIVATE: Final = 0xE000  # from here on: Shift, Ctrl and their like, pressed on their own
+_UPPER: Final = str.maketrans("/1;,.-=", "?!:<>_+")  # where the shifted key is not told: as on most keyboards
 WINDOW_KEYS: Final = frozenset("cnpsD0123456789")
 """Keys after the chord that are about a person's windows, not about the session in one of them."""
 
@@ -45,19 +53,47 @@ class Command(NamedTuple):
     key: str
 
 
-class ChordReader:
-    """Splits what one participant types. Twice the chord is the chord itself, once."""
+class _Pressed(NamedTuple):
+    """A key that the terminal told as a sequence (modifyOtherKeys, or the kitty protocol): programs may ask for that."""
 
-    __slots__ = ("_chord", "_sequence", "armed")
+    code: int
+    shifted: int
+    modifiers: int
+    event: int
+
+
+_KEY: Final = re.compile(rb"\x1b\[(?:27;(\d{1,4});(\d{1,7})~|(\d{1,7})(?::(\d{0,7}))?(?::\d*)?(?:;(\d{0,4})(?::(\d))?)?(?:;[\d:]*)?u)")
+
+
+def _pressed(found: re.Match[bytes]) -> _Pressed:
+    modifiers, code, kitty, shifted, more, event = found.groups()
+    if kitty is None:
+        return _Pressed(int(code), 0, int(modifiers) - 1, 1)
+    return _Pressed(int(kitty), int(shifted or 0), int(more or 1) - 1, int(event or 1))
+
+
+class ChordReader:
+    """Splits what one participant types. Twice the chord is the chord itself, once.
+
+    A program may have the terminal tell keys as sequences; the chord is known in those forms, too, if they come in one
+    piece (a lone ESC is never held back).
+    """
+
+    __slots__ = ("_chord", "_codes", "_sequence", "armed")
 
     def __init__(self, chord: int | None = CHORD) -> None:
         self._chord = chord
-        self._sequence = b""  # an arrow key that came in part
+        self._codes = () if chord is None else (chord | 0x40, chord | 0x60)
+        self._sequence = b""  # a key told as a sequence that came in part
         self.armed = False
 
     def plain(self, data: bytes) -> bool:
         """Return whether `data` holds nothing but input (the hot path's question)."""
-        return not self.armed and (self._chord is None or self._chord not in data)
+        if self.armed:
+            return False
+        if self._chord is None:
+            return True
+        return self._chord not in data and (_ESCAPE not in data or self._coded(data) is None)
 
     def read(self, data: bytes) -> list[Typed | Command]:
         """Return what was typed and commanded, in order."""
@@ -65,30 +101,27 @@ class ChordReader:
         rest = data
         while rest:
             if self.armed:
-                taken, command = self._key(rest[0])
+                taken, command = self._key(rest)
                 rest = rest[taken:]
                 if command is not None:
                     self.armed = False
                     found.append(command)
                 continue
-            at = -1 if self._chord is None else rest.find(self._chord)
-            if at < 0:
-                found.append(Typed(rest))
-                break
-            if at:
-                found.append(Typed(rest[:at]))
-            self.armed = True
-            rest = rest[at + 1 :]
+            start, end, pressed = self._next(rest)
+            if start:
+                found.append(Typed(rest[:start]))
+            self.armed = pressed
+            rest = rest[end:]
         return found
 
     def unread(self, parts: list[Typed | Command]) -> bytes:
         """Return the last of what `read` returned as bytes again, for who reads on; nothing is armed any more."""
         chord = b"" if self._chord is None else bytes([self._chord])
         again = [
-            chord + _SEQUENCES.get(part.key, part.key.encode("latin-1"))
+            chord + _SEQUENCES.get(part.key, part.key.encode("latin-1", "ignore"))
             if isinstance(part, Command)
-            else chord * 2
-            if part.data == chord
+            else part.data * 2
+            if part.data == chord or self._coded(part.data) is not None
             else part.data
             for part in parts
         ]
@@ -97,17 +130,49 @@ class ChordReader:
             self.armed, self._sequence = False, b""
         return b"".join(again)
 
-    def _key(self, byte: int) -> tuple[int, Typed | Command | None]:
-        """Take one byte after the chord: how many it used up, and what it makes (None: more must come)."""
-        if not self._sequence:
-            if byte == _ESCAPE:
-                self._sequence = b"\x1b"
-                return 1, None
-            return 1, Typed(bytes([byte])) if byte == self._chord else Command(chr(byte))
-        if len(self._sequence) == 1 and byte in b"[O":
-            self._sequence += bytes([byte])
-            return 1, None
-        whole, self._sequence = len(self._sequence) > 1, b""
-        if whole:
-            return 1, Command(_ARROWS.get(byte, "\x1b"))
-        return 0, Command("\x1b")  # an Escape alone, and another key after it
+    def _next(self, data: bytes) -> tuple[int, int, bool]:
+        """Return where the next chord begins and ends, and whether it was pressed (or let go); the end where there is none."""
+        at = -1 if self._chord is None else data.find(self._chord)
+        coded = self._coded(data) if self._chord is not None and _ESCAPE in data else None
+        if coded is not None and not 0 <= at < coded.start():
+            return coded.start(), coded.end(), _pressed(coded).event != _RELEASE
+        return (at, at + 1, True) if at >= 0 else (len(data), len(data), False)
+
+    def _coded(self, data: bytes) -> re.Match[bytes] | None:
+        """Return the first place where the chord stands as a sequence."""
+        for found in _KEY.finditer(data):
+            key = _pressed(found)
+            if key.code in self._codes and key.modifiers & ~_LOCKS == _CTRL:
+                return found
+        return None
+
+    def _key(self, data: bytes) -> tuple[int, Typed | Command | None]:
+        """Take a key after the chord: how many bytes it used up, and what it makes (None: more must come)."""
+        if not self._sequence and data[0] != _ESCAPE:
+            return 1, Typed(data[:1]) if data[0] == self._chord else Command(chr(data[0]))
+        for used in range(1, len(data) + 1):
+            sequence = self._sequence + data[:used]
+            kind, final = sequence[1:2], sequence[-1]
+            if len(sequence) == 2 and kind not in b"[O":  # noqa: PLR2004 - an Escape alone, and another key after it
+                self._sequence = b""
+                return used - 1, Command("\x1b")
+            if len(sequence) > 2 and (0x40 <= final <= 0x7E or final < 0x20 or len(sequence) > _LONGEST):  # noqa: PLR2004 - its last byte
+                self._sequence = b""
+                return used, self._told(sequence)
+        self._sequence += data
+        return len(data), None
+
+    def _told(self, sequence: bytes) -> Typed | Command | None:
+        """Return what a key that came as a sequence makes; None for one that is none, such as Shift alone."""
+        found = _KEY.fullmatch(sequence)
+        if found is None:
+            return Command(_ARROWS.get(chr(sequence[-1]), "\x1b"))
+        key = _pressed(found)
+        if key.event == _RELEASE or key.code >= _PRIVATE:
+            return None
+        if self._coded(sequence) is not None:
+            return Typed(sequence)
+        text = chr(key.shifted or key.code)
+        if key.modifiers & _SHIFT and not key.shifted:
+            text = text.translate(_UPPER).upper()
+        return Command(text)

@@ -139,6 +139,24 @@ class Session(Stays):
             return [*kept, do.RecordOutput(event.data)]
         return [*kept, do.RecordOutput(event.data), do.Show(holder.holder, event.data, event.stderr)]
 
+    def plain_output(self) -> str | None:
+        """Return who is to get output as it is, recorded first, until the next event; None: `handle` says what to do with it."""
+        lease = self.control.lease
+        if lease is None or self.state is not State.RUNNING or self.holding or (self._echo is not None and self._echo.waits):
+            return None
+        return lease.holder
+
+    def plain_input(self, at: float, participant: str, data: bytes) -> bool:
+        """Return whether this input is for the endpoint, unrecorded, and nothing else; it counts as typed then."""
+        lease = self.control.lease
+        if lease is None or lease.holder != participant or self.state is not State.RUNNING or self.terms.record_input:
+            return False
+        reader = self._readers.get(participant)
+        if reader is None or self._prompts or self._floor is not None or not reader.plain(data):
+            return False
+        self.last_input = at
+        return True
+
     def _input(self, event: e.InputReceived) -> list[Effect]:  # noqa: C901 - one branch for each way a part is meant
         reader = self._readers.get(event.participant)
         if reader is None:

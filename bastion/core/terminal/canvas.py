@@ -17,7 +17,7 @@ import pyte
 from pyte.screens import Cursor, Margins
 
 from bastion.core.terminal import charsets
-from bastion.core.terminal.line import Line, filled
+from bastion.core.terminal.line import NEVER, Line, filled
 from bastion.core.terminal.scrollback import Scrollback
 from bastion.core.terminal.sgr import Transitions, transitions
 from bastion.core.terminal.style import DEFAULT, PLAIN, Style, style
@@ -316,7 +316,8 @@ class Canvas(pyte.Screen):
                 line.chars = []  # its cells are kept elsewhere: the object can serve again
                 line.styles = []
                 line.wrapped = line.wide = False
-                line.shown = None
+                line.shown = line.hidden = None
+                line.erased = NEVER
             else:
                 line = filled(self.columns, self.blank)
             self.rows.insert(y, line)

@@ -46,10 +46,10 @@ class Caps:
     titles: bool = False
 
     @staticmethod
-    def of(term: str, colorterm: str = "", locale: str = "") -> Caps:
+    def of(term: str, colorterm: str = "", locale: str = "", *, links: bool = False) -> Caps:
         """Judge a terminal by its TERM, COLORTERM and locale (LC_ALL, LC_CTYPE or LANG).
 
-        Unknown names get the least. All three come from the client, so they are only compared
+        `links`: whether links may be sent to terminals that can show them. Unknown names get the least. All three come from the client, so they are only compared
         with known words. An empty locale says nothing; one that names another character set
         than UTF-8 (or "C") means ASCII.
         """
@@ -59,6 +59,8 @@ class Caps:
             caps = replace(caps, colors=_colors(name, colorterm, caps.colors))
         if locale and not _UTF8.search(locale[:_LONGEST_NAME]):
             caps = replace(caps, unicode=False)
+        if not links:
+            caps = replace(caps, links=False)
         return caps
 
 
@@ -93,11 +95,12 @@ _MODERN: Final = Caps(
     cursor_shapes=True,
     paste=True,
     wraps_late=True,
+    links=True,
 )
 _XTERM: Final = replace(_MODERN, colors=16, attributes=_COMMON, underline_styles=False, synchronized=False, rep=False)
-_MULTIPLEXER: Final = replace(_XTERM, colors=8, attributes=_COMMON & ~style.ITALIC)
-_PUTTY: Final = replace(_XTERM, attributes=_VT100 | style.DIM, cursor_shapes=False)
-_RXVT: Final = replace(_XTERM, colors=8, attributes=_VT100, cursor_shapes=False)
+_MULTIPLEXER: Final = replace(_XTERM, colors=8, attributes=_COMMON & ~style.ITALIC, links=False)
+_PUTTY: Final = replace(_XTERM, attributes=_VT100 | style.DIM, cursor_shapes=False, links=False)
+_RXVT: Final = replace(_XTERM, colors=8, attributes=_VT100, cursor_shapes=False, links=False)
 _CONSOLE: Final = Caps(colors=8, attributes=_VT100 | style.DIM, scroll_region=True, wraps_late=True)
 _VT: Final = Caps(attributes=_VT100, scroll_region=True, unicode=False, wraps_late=True)
 _FAMILIES: Final[tuple[tuple[str, Caps], ...]] = (

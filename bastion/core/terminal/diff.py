@@ -25,6 +25,8 @@ from bastion.core.terminal.style import CONCEAL, PLAIN, Style
 from bastion.core.text import safe_text
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from bastion.core.terminal.caps import Caps
 
 _NEAR: Final = 4  # unchanged cells between two changes that are cheaper written than jumped over
@@ -33,7 +35,8 @@ _ERASE: Final = 3  # blank cells at a row's end that cost as much as EL
 _REDRAW: Final = 24  # changed cells from which on erasing and drawing anew may be shorter
 _FEW: Final = 2  # changed rows that are not worth a scroll region
 _TITLE: Final = 200
-_BUDGET: Final = 2000  # changes of style and odd characters in one picture; past it, it gets rougher
+_BUDGET: Final = 1600  # changes of style and odd characters in one picture; past it, it gets rougher
+_SLICE: Final = 600  # pieces of output: 5 ms where each has a style of its own
 _SHAPES: Final = range(7)
 
 
@@ -44,6 +47,17 @@ def diff(before: Grid | None, after: Grid, caps: Caps) -> bytes:
     cleared. Another size: cleared likewise, but its modes count. Not for terminals whose
     `caps.full_screen` is False.
     """
+    slices = diff_slices(before, after, caps)
+    while True:
+        try:
+            next(slices)
+        except StopIteration as done:
+            data: bytes = done.value
+            return data
+
+
+def diff_slices(before: Grid | None, after: Grid, caps: Caps) -> Generator[None, None, bytes]:
+    """Work `diff` out in steps of some milliseconds; only a picture of thousands of styles takes more than one."""
     if before is after:
         return b""
     pencil = _Pencil(after, caps)
@@ -57,7 +71,7 @@ def diff(before: Grid | None, after: Grid, caps: Caps) -> bytes:
         base = list(before.rows)
         if caps.scroll_region and caps.wraps_late:
             _scroll(base, after.rows, pencil)
-    _draw(base, after.rows, pencil)
+    yield from _draw(base, after.rows, pencil)
     return pencil.finish(shown)
 
 
@@ -109,6 +123,7 @@ class _Pencil:
                 self.out.append(f"\x1b]8;;\x1b\\{step}" if self.pen.link else step)
                 self.pen = shown
             return
+        self.budget -= not self.ink.knows(wanted)
         shown = self.ink.shown(wanted)
         if shown is not self.pen:
             self.budget -= 1
@@ -254,7 +269,7 @@ def _move_rows(base: list[Row], top: int, bottom: int, shift: int, pencil: _Penc
 # ---- changed rows -------------------------------------------------------------------------------
 
 
-def _draw(base: list[Row], rows: tuple[Row, ...], pencil: _Pencil) -> None:
+def _draw(base: list[Row], rows: tuple[Row, ...], pencil: _Pencil) -> Generator[None, None, None]:
     bottom = len(rows)
     changed = [y for y, row in enumerate(rows) if base[y] is not row and base[y] != row]
     if not changed:
@@ -269,9 +284,13 @@ def _draw(base: list[Row], rows: tuple[Row, ...], pencil: _Pencil) -> None:
             pencil.erase(0, lowest, "\x1b[J")
         else:
             lowest = bottom
+    rested = len(pencil.out)
     for y in changed:
         if y >= lowest:
             break
+        if len(pencil.out) - rested > _SLICE:
+            rested = len(pencil.out)
+            yield
         old, new = base[y], rows[y]
         if y == bottom - 1 and not pencil.caps.wraps_late:
             old, new = _without_corner(old), _without_corner(new)

@@ -36,8 +36,10 @@ class Editor(Canvas):
 
         Where it scrolls, the cursor has not moved and a pending wrap stays (libvterm, tmux).
         """
-        if self.x >= self.columns and self.y != self.bottom:
-            self.x = self.columns - 1
+        if self.y != self.bottom:
+            self.rows[self.y].wrapped = False
+            if self.x >= self.columns:
+                self.x = self.columns - 1
         self.index()
         if self.newline:
             self.x = 0
@@ -45,6 +47,8 @@ class Editor(Canvas):
     def next_line(self) -> None:
         """Move to the start of the next row, scrolling (NEL, and CR LF in one)."""
         self.x = 0
+        if self.y != self.bottom:
+            self.rows[self.y].wrapped = False
         self.index()
 
     def reverse_index(self) -> None:
@@ -197,6 +201,8 @@ class Editor(Canvas):
             del styles[start:]
             return
         line.pad(start)
+        if end >= self.columns:
+            line.erased = start
         count = end - start
         chars[start:end] = [" "] * count
         styles[start:end] = [blank] * count
@@ -216,8 +222,10 @@ class Editor(Canvas):
                 return  # with a wrap pending there is nothing to the right
             self.erase(y, x, columns)
             self.rows[y].wrapped = False
-            if x == 0 and y:
-                self.rows[y - 1].wrapped = False
+            if x == 0:
+                self.rows[y].hidden = None
+                if y:
+                    self.rows[y - 1].wrapped = False
         elif how == 1:
             self.erase(y, 0, min(x + 1, columns))
             if y:
@@ -225,6 +233,7 @@ class Editor(Canvas):
         elif how == 2:  # noqa: PLR2004
             self.erase(y, 0, columns)
             self.rows[y].wrapped = False
+            self.rows[y].hidden = None
             if y:
                 self.rows[y - 1].wrapped = False
 

@@ -70,9 +70,10 @@ def give_back(caps: Caps, *, alternate: bool, in_line: bool) -> bytes:
     `alternate`: it is on the alternate screen; `in_line`: its cursor does not stand at a line's start.
     """
     if alternate and caps.alternate:
-        return calm(caps) + b"\x1b[?25h\x1b[?1049l\x1b[m"
+        return calm(caps) + b"\x1b[?25h\x1b[?1049l" + _OFF.encode()
+    off = _OFF.encode() if caps.alternate else b"\x1b[m\x1b(B\x1b[?25h"
     # margins and origin mode move the cursor home when they go
-    return b"\x1b7" + calm(caps) + b"\x1b8\x1b[m\x1b(B\x1b[?25h" + (b"\r\n" if in_line else b"")
+    return b"\x1b7" + calm(caps) + b"\x1b8" + off + (b"\r\n" if in_line else b"")
 
 
 def calm(caps: Caps) -> bytes:

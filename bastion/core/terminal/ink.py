@@ -148,6 +148,7 @@ _SIXTEEN: Final = (
     (92, 92, 255), (255, 0, 255), (0, 255, 255), (255, 255, 255),
 )  # fmt: skip
 _LEVELS: Final = (0, 95, 135, 175, 215, 255)
+_NEAREST_LEVEL: Final = tuple(min(range(6), key=lambda index, part=part: abs(_LEVELS[index] - part)) for part in range(256))  # type: ignore[misc]
 _LIGHT: Final = frozenset({2, 3, 6, 7, 10, 11, 14, 15}) | frozenset(range(244, 256))
 
 
@@ -163,17 +164,18 @@ def nearest(color: Color, colors: int) -> Color:
         if color < min(colors, 16) or colors == 256:
             return color
         return color if color < 16 else _closest_of_sixteen(_palette(color))
-    wanted = (color >> 16 & 255, color >> 8 & 255, color & 255)
     if colors < 256:
-        return _closest_of_sixteen(wanted)
-    cube = [_level(part) for part in wanted]
-    gray = min(max((sum(wanted) // 3 - 3) // 10, 0), 23)
-    options = (16 + 36 * cube[0] + 6 * cube[1] + cube[2], 232 + gray)
-    return min(options, key=lambda index: _distance(_palette(index), wanted))
+        return _few(color & 0xF8F8F8)
+    red, green, blue = wanted = (color >> 16 & 255, color >> 8 & 255, color & 255)
+    gray = min(max(((red + green + blue) // 3 - 3) // 10, 0), 23)
+    cube = 16 + 36 * _NEAREST_LEVEL[red] + 6 * _NEAREST_LEVEL[green] + _NEAREST_LEVEL[blue]
+    return min((_distance(_palette(cube), wanted), cube), (_distance(_palette(232 + gray), wanted), 232 + gray))[1]
 
 
-def _level(part: int) -> int:
-    return min(range(6), key=lambda index: abs(_LEVELS[index] - part))
+@lru_cache(maxsize=32_768)
+def _few(color: int) -> Color:
+    """Return the nearest of sixteen; all that differ in the last three bits of a part share one answer."""
+    return _closest_of_sixteen((color >> 16 & 255, color >> 8 & 255, color & 255))
 
 
 def _palette(index: int) -> tuple[int, int, int]:

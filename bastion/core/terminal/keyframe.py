@@ -28,7 +28,7 @@ from bastion.core.terminal.modes import (
     SYNCHRONIZED,
     Moded,
 )
-from bastion.core.terminal.pencil import change
+from bastion.core.terminal.pencil import step, steps
 from bastion.core.terminal.style import DEFAULT, PLAIN, Style
 
 _BLANKS_WORTH_MOVING: Final = 4  # CSI n C takes four bytes
@@ -42,10 +42,12 @@ class _Writer:
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.pen = PLAIN
+        self.known = steps(PLAIN)
 
     def turn(self, style: Style) -> None:
         if style is not self.pen:
-            self.parts.append(change(self.pen, style))
+            text, self.known = self.known.get(style) or step(self.pen, style)
+            self.parts.append(text)
             self.pen = style
 
     def write(self, text: str) -> None:
@@ -78,24 +80,36 @@ def _row(out: _Writer, line: Line, columns: int, *, keep_blanks: bool, wrapping:
         while count and chars[count - 1] == " " and styles[count - 1] is PLAIN:
             count -= 1
     at = 0
+    pen, known, add = out.pen, out.known, out.parts.append  # spelled out: a full screen has hundreds of runs
     for style, cells in groupby(styles if count == len(styles) else styles[:count]):
-        end = at + len(list(cells))
+        end = at + len([*cells])
         text = "".join(chars[at:end]) or " "
-        # Where a wrap is pending only a character wraps: erasing and moving would act in the row above.
-        movable = not (wrapping and at == 0)
-        blank = movable and text[0] == " " == text[-1] and not text.strip(" ") and style[2:] == PLAIN[2:] and style.fg == DEFAULT
-        if blank and style is not PLAIN and end == columns and end - at > 1:
-            out.turn(style)
-            out.write("\x1b[K")
-        elif blank and style is PLAIN and end < count and end - at > _BLANKS_WORTH_MOVING:
-            out.write(f"\x1b[{end - at}C")
-        elif blank and end < columns and style is not PLAIN and end - at > _BLANKS_WORTH_ERASING:
-            out.turn(style)
-            out.write(f"\x1b[{end - at}X\x1b[{end - at}C")
-        else:
-            out.turn(style)
-            out.write(text)
+        if text[0] == " " and (short := _shorter(style, text, end, count, columns)) and not (wrapping and at == 0):
+            # (Where a wrap is pending only a character wraps: erasing and moving would act in the row above.)
+            text = short
+            if style is PLAIN:  # moved over, whatever the pen
+                add(text)
+                at = end
+                continue
+        if style is not pen:
+            turn, known = known.get(style) or step(pen, style)
+            add(turn)
+            pen = style
+        add(text)
         at = end
+    out.pen, out.known = pen, known
+
+
+def _shorter(style: Style, text: str, end: int, count: int, columns: int) -> str:
+    """Return what does for a run of blanks on a blank row, nothing where writing them is as short."""
+    size = len(text)
+    if size == 1 or text.strip(" ") or style[2:] != PLAIN[2:] or style.fg != DEFAULT:
+        return ""
+    if style is PLAIN:
+        return f"\x1b[{size}C" if end < count and size > _BLANKS_WORTH_MOVING else ""
+    if end == columns:
+        return "\x1b[K"
+    return f"\x1b[{size}X\x1b[{size}C" if size > _BLANKS_WORTH_ERASING else ""
 
 
 def _rows(out: _Writer, rows: list[Line], columns: int, *, main: bool) -> None:

@@ -10,16 +10,21 @@ from typing import Final, NamedTuple, cast
 from bastion.core.terminal.grid import Row, blank_row
 from bastion.core.terminal.style import PLAIN, Style
 
+NEVER: Final = 1 << 16
+"""A column that no row has."""
+
 
 class Line:
     """Cells in two parallel lists, only as long as what was written: beyond them all is plain blank.
 
     `chars` and `styles` mean what they mean in `Row`. `wrapped`: the text goes on in the row below.
     `shown` is the immutable copy of the last snapshot, None since the row changed. `wide`: there may be
-    halves of wide characters among the cells; False means there are none.
+    halves of wide characters among the cells; False means there are none. `hidden`: cells beyond the edge of a
+    screen that was made narrower, which come back when it is made wider. `erased`: from this column on cells
+    were blanked in a colour, and nothing but what was written since is text that a new width must keep.
     """
 
-    __slots__ = ("chars", "shown", "styles", "wide", "wrapped")
+    __slots__ = ("chars", "erased", "hidden", "shown", "styles", "wide", "wrapped")
 
     def __init__(self) -> None:
         self.chars: list[str] = []
@@ -27,6 +32,17 @@ class Line:
         self.wrapped = False
         self.wide = False
         self.shown: Row | None = None
+        self.hidden: Row | None = None
+        self.erased = NEVER
+
+    @property
+    def length(self) -> int:
+        """Return how many columns of text there are."""
+        chars = self.chars
+        end = len(chars)
+        while end > self.erased and chars[end - 1] == " ":
+            end -= 1
+        return end
 
     def pad(self, length: int) -> None:
         """Make the lists at least that long."""
@@ -43,6 +59,22 @@ class Line:
                 chars[length - 1] = " "
             del chars[length:]
             del self.styles[length:]
+
+    def clip(self, old: int, new: int) -> None:
+        """Fit to another width: what stands beyond a nearer edge is hidden, and comes back with the next farther one."""
+        self.shown = None
+        if self.hidden is None and len(self.chars) <= new:
+            return
+        self.pad(old)
+        chars, styles = self.chars, self.styles
+        if self.hidden is not None:
+            chars += self.hidden.chars
+            styles += self.hidden.styles
+        if len(chars) > new and chars[new] == "" and new:
+            chars[new - 1] = chars[new] = " "
+        self.hidden = Row(tuple(chars[new:]), tuple(styles[new:])) if len(chars) > new and new < old else None
+        del chars[new:]
+        del styles[new:]
 
     def row(self, columns: int) -> Row:
         """Return the immutable copy, the same object as long as nothing changes."""
@@ -83,6 +115,7 @@ def filled(columns: int, style: Style) -> Line:
     if style is not PLAIN:
         line.chars = [" "] * columns
         line.styles = [style] * columns
+        line.erased = 0
     return line
 
 
@@ -95,6 +128,7 @@ class Packed(NamedTuple):
     text: str
     runs: Style | tuple[int | Style, ...]
     wrapped: bool
+    erased: int
 
 
 _new: Final = tuple.__new__  # a third of the time of calling the class, and this is done for each row
@@ -112,7 +146,7 @@ def pack(line: Line) -> Packed:
     first, size = styles[0], len(styles)
     # The count compares different styles part by part, which is slow: so a look at three of them first.
     if first is styles[-1] is styles[size // 2] and styles.count(first) == size:
-        return _new(Packed, (text, first, line.wrapped))
+        return _new(Packed, (text, first, line.wrapped, line.erased))
     # By identity: styles are interned, and groupby would call back for each run.
     runs: list[int | Style] = []
     at = 0
@@ -121,10 +155,10 @@ def pack(line: Line) -> Packed:
             runs += (now - at, first)
             at, first = now, style
     runs += (size - at, first)
-    return _new(Packed, (text, tuple(runs), line.wrapped))
+    return _new(Packed, (text, tuple(runs), line.wrapped, line.erased))
 
 
-_PACKED_EMPTY: Final = Packed("", PLAIN, wrapped=False)
+_PACKED_EMPTY: Final = Packed("", PLAIN, wrapped=False, erased=NEVER)
 
 
 def unpack(packed: Packed) -> Line:
@@ -134,6 +168,7 @@ def unpack(packed: Packed) -> Line:
     text = packed.text
     line.chars = text.split(_SEPARATOR)[:-1] if text.endswith(_SEPARATOR) else list(text)
     line.wrapped = packed.wrapped
+    line.erased = packed.erased
     runs = packed.runs
     if isinstance(runs, Style):
         line.styles = [runs] * len(line.chars)

@@ -5,7 +5,6 @@ Never writes a link that is not of the web's kind, nor anything that asks a term
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 from bastion.core.terminal.style import (
@@ -56,18 +55,54 @@ def _added(before: Style, after: Style) -> list[str]:
 
 
 _NOTHING: Final = Style()
+_LOOK: Final = slice(2, 5)  # flags and underline
 
 
-@lru_cache(maxsize=4096)
 def change(before: Style, after: Style) -> str:
     """Return the shortest text that turns the pen from one style to the other."""
     parts = ""
     if after[:5] != before[:5]:
-        afresh = "\x1b[" + ";".join(["", *_added(_NOTHING, after)]) + "m"
-        if before.flags & ~after.flags:
-            parts = afresh
+        if after[_LOOK] == before[_LOOK] and (after.fg & after.bg & RGB):  # true colours: no reset is shorter
+            codes = [_color(after.fg, 30)] if after.fg != before.fg else []
+            if after.bg != before.bg:
+                codes.append(_color(after.bg, 40))
+            parts = f"\x1b[{';'.join(codes)}m"
         else:
-            parts = min("\x1b[" + ";".join(_added(before, after)) + "m", afresh, key=len)
+            afresh = "\x1b[" + ";".join(["", *_added(_NOTHING, after)]) + "m"
+            if before.flags & ~after.flags:
+                parts = afresh
+            else:
+                parts = min("\x1b[" + ";".join(_added(before, after)) + "m", afresh, key=len)
     if after.link != before.link:
         parts += f"\x1b]8;;{after.link}\x1b\\"
     return parts
+
+
+Steps = dict[Style, "tuple[str, Steps]"]
+"""From one style: to others the text that leads there, and what is known from there on."""
+
+_STEPS_MAX: Final = 8192
+_steps: dict[Style, Steps] = {}
+_known = 0
+
+
+def steps(style: Style) -> Steps:
+    """Return what is known from a style. It may be emptied at any time: `step` then works it out again."""
+    found = _steps.get(style)
+    if found is None:
+        found = _steps[style] = {}
+    return found
+
+
+def step(before: Style, after: Style) -> tuple[str, Steps]:
+    """Work out a change of style and remember it. Bounded: true colour can make endless ones."""
+    global _known  # noqa: PLW0603 - the size of the module's cache
+    if _known >= _STEPS_MAX or len(_steps) >= _STEPS_MAX:
+        for each in _steps.values():
+            each.clear()
+        _steps.clear()
+        _known = 0
+    answer = (change(before, after), steps(after))
+    steps(before)[after] = answer
+    _known += 1
+    return answer

@@ -2,7 +2,8 @@
 
 Never loses what tmux and xterm both keep. Where terminals disagree it is done as xterm.js does: on the main
 screen rows that were one line are wrapped anew, all but the line the cursor is in, which the shell draws
-again; the alternate screen is cut or extended, for its program draws it all again.
+again; the alternate screen is clipped or extended, for its program draws it all again, and what was clipped comes
+back when it is widened, until it is erased.
 """
 
 from __future__ import annotations
@@ -59,8 +60,9 @@ def _rewrap(group: list[Line], old: int, new: int) -> list[Line]:
         if length < old - 1:
             # Cells before the edge were erased since: they stay a gap.
             whole.pad(len(whole.chars) + old - length)
-    whole.chars += group[-1].chars
-    whole.styles += group[-1].styles
+    length = group[-1].length
+    whole.chars += group[-1].chars[:length]
+    whole.styles += group[-1].styles[:length]
     chars, styles = whole.chars, whole.styles
     if new == 1:
         # There is room for no wide character.
@@ -119,7 +121,7 @@ def _narrow(layout: Layout, lines: int, old: int, new: int) -> Layout:
     added = used = 0
     for start, end in reversed(_groups(rows)):
         group = rows[start:end]
-        if start <= base + y < end or (len(group) == 1 and len(group[0].chars) <= new):
+        if start <= base + y < end or (len(group) == 1 and group[0].length <= new):
             made.append(group)
             continue
         fresh = _rewrap(group, old, new)

@@ -28,7 +28,7 @@ class Screen(Moded):
         )
 
     def resize(self, lines: int | None = None, columns: int | None = None) -> None:
-        """Change the size; the main screen reflows, the alternate is cut."""
+        """Change the size; the main screen reflows, the alternate is clipped (and shows again what was, when widened)."""
         lines = lines or self.lines
         columns = columns or self.columns
         if (lines, columns) == (self.lines, self.columns):
@@ -44,8 +44,7 @@ class Screen(Moded):
             cut = change_height(Layout(shown, 0, self.y), self.lines, lines)
             self.rows = cut.rows[cut.base :]
             for line in self.rows:
-                line.cut(columns)
-                line.shown = None
+                line.clip(self.columns, columns)
             self.y = cut.y
         else:
             layout = self._resized_main(self.rows, self.y, lines, columns)

@@ -73,11 +73,11 @@ def _safe_end(window: bytes) -> int:
         at = window.find(stop, 0, end)
         if at >= 0:
             end = at
-    if any(odd.search(window, 0, end) for odd in _ODD):
+    if b"\x1b" in window and any(odd.search(window, 0, end) for odd in _ODD):
         match = _FAR.search(window, 0, end)
         if match:
             end = match.start()
-    match = _C1.search(window, 0, end)
+    match = None if window.isascii() else _C1.search(window, 0, end)
     if match:
         end = match.start()
     return window.rfind(b"\n", 0, end) + 1
@@ -89,7 +89,7 @@ def _bare_end(window: bytes, end: int) -> int:
         match = _NOT_BARE.search(window, 0, end)
         if match:
             end = match.start()
-    match = _FAR_BARE.search(window, 0, end)
+    match = _FAR_BARE.search(window, 0, end) if b"\x1b" in window else None
     if match:
         end = match.start()
     return window.rfind(b"\n", 0, end) + 1

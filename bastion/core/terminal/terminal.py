@@ -24,6 +24,7 @@ EFFORT: Final = 2048
 SKIP_FROM: Final = 32_768
 """Waiting bytes from which looking for what only scrolls by pays."""
 STEP: Final = 2048
+_FEW: Final = 2
 LINES_KEPT: Final = 20_000
 """Lines kept for search until somebody drains them."""
 COLUMNS_MAX: Final = 1000
@@ -79,6 +80,7 @@ class Terminal:
         self.lines_lost = 0  # of `drain_lines`, when nobody drained them in time
         self._left: deque[tuple[int, str]] = deque(maxlen=LINES_KEPT)
         self._drained: list[str] = []
+        self._texts: tuple[tuple[Row, ...], list[tuple[str, bool]]] = ((), [])
         if searchable:
             self.screen.left_text = []
 
@@ -96,6 +98,20 @@ class Terminal:
         if data:
             self._waiting.append(data)
             self._backlog += len(data)
+
+    def unpush(self, size: int) -> bool:
+        """Take the last `size` bytes back, with changes of size among them, unless some are parsed already; return whether."""
+        waiting = self._waiting
+        if size > self._backlog:
+            return False
+        self._backlog -= size
+        while size > 0:
+            item = waiting.pop()
+            if isinstance(item, bytes):
+                if len(item) > size:
+                    waiting.append(item[: len(item) - size])
+                size -= len(item)
+        return True
 
     def push_resize(self, columns: int, lines: int) -> None:
         """Let a change of size wait for its turn among the bytes; of several in a row the last counts."""
@@ -303,6 +319,41 @@ class Terminal:
         ]
         self._drained = now
         return lines
+
+    def collect_lines(self, *, wanted: bool) -> None:
+        """From now on keep the texts of rows that leave at the top for `departed`, or stop keeping them."""
+        if wanted != (self.screen.left_text is not None):
+            self.screen.left_text = [] if wanted else None
+            self._left.clear()
+
+    def departed(self) -> list[str]:
+        """Return the texts of the rows that left at the top since the last call, oldest first."""
+        texts = [text for _, text in self._left]
+        self._left.clear()
+        return texts
+
+    def texts(self) -> list[tuple[str, bool]]:
+        """Return what each row says, without trailing blanks, and whether it goes on in the row below.
+
+        A row that did not change since the last call is the same object.
+        """
+        lines = self.screen.rows
+        rows = self.screen.snapshot().rows
+        before, texts = self._texts
+        if len(before) != len(rows):
+            before, texts = rows, [(line.text(), line.wrapped) for line in lines]
+        else:
+            texts = list(texts)
+            changed = [at for at, (row, old) in enumerate(zip(rows, before, strict=True)) if row is not old]
+            known = {id(row): text for row, text in zip(before, texts, strict=True)} if len(changed) > _FEW else {}
+            for at in changed:
+                found = known.get(id(rows[at]))
+                texts[at] = (lines[at].text(), lines[at].wrapped) if found is None else found
+            for at, line in enumerate(lines):
+                if line.wrapped is not texts[at][1]:
+                    texts[at] = (texts[at][0], line.wrapped)
+        self._texts = (rows, texts)
+        return texts
 
     def scrollback(self, count: int | None = None) -> list[Row]:
         """Return the newest rows that left the main screen, oldest first, each as wide as it was."""

@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from bastion.services.invitations import Invitations
     from bastion.services.people import People
     from bastion.services.ports import Auditing, AuditStore, Clock, Preferences, Sessions
+    from bastion.services.record_ports import Annotations
     from bastion.services.replay import Replay
+    from bastion.services.search import Search
     from bastion.services.signpost import Signpost
+    from bastion.services.stocktaking import Stocktaking
+    from bastion.services.storage import Storage
 
 _OPENS: Final = ("connect", "exec", "sftp", "scp")
 _BREATH: Final = 100  # decisions in one go
@@ -209,6 +213,9 @@ class Connect(Protocol):
     async def connect(self, console: Console, name: str, login: str | None = None, command: bytes | None = None) -> int:
         """Run a session on this console; return the remote exit status."""
 
+    async def sftp(self, console: Console, name: str, login: str | None = None) -> int:
+        """Speak SFTP with that endpoint on this console."""
+
     async def join(self, console: Console, prefix: str, wanted: str = "viewer") -> int:
         """Take part in a running session until it ends or they leave."""
 
@@ -235,12 +242,14 @@ class Desk:
     inventory: Inventory
     sessions: Sessions
     preferences: Preferences
+    annotations: Annotations
     live: Live
     control: Control
     connect: Connect
     invitations: Invitations
     guests: Guests
     replay: Replay
+    search: Search
     evidence: Evidence | None = None
     """None where recordings are not sealed."""
     version: str = "0"
@@ -248,6 +257,8 @@ class Desk:
     """The key that speaks to the bastion in a session."""
     node: Node | None = None
     """None where nothing is served: the host's program on its own."""
+    storage: Storage | None = None
+    stocktaking: Stocktaking | None = None
     signpost: Signpost | None = None
     """How people's machines find and know this bastion."""
 

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bastion.core.access.endpoint import Endpoint, HostKey, HostKeyVerdict
-from bastion.core.errors import Invalid, Unavailable
+from bastion.core.access.endpoint import Endpoint
+from bastion.core.errors import Invalid
 from bastion.core.text import safe_text
+from bastion.frontends.commands import endpoint_trust, stock
+from bastion.frontends.commands.endpoint_trust import agree, key_row, literal
 from bastion.frontends.commands.output import Row, facts, rfc3339
 from bastion.frontends.commands.output import as_json as to_json
 from bastion.frontends.commands.verbs import ENDPOINT, Noun, json_option, yes_option
-from bastion.frontends.commands.words import KEY_STARTS
-from bastion.services.inventory import NewEndpoint, read_address, read_host_keys, read_label
-from bastion.services.ports import Secret
+from bastion.services.inventory import NewEndpoint, read_address, read_host_authorities, read_host_keys, read_label
+from bastion.services.ports import Secret, SessionFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bastion.frontends.commands.door import Door
 
 ACTION = "admin.endpoint"
@@ -43,22 +42,13 @@ def endpoint_row(one: Endpoint) -> Row:
     }
 
 
-def key_row(key: HostKey) -> Row:
-    """Return a host key as an object."""
-    return {
-        "id": key.fingerprint,
-        "type": key.algorithm,
-        "public": key.public,
-        "added_at": rfc3339(key.added_at) if key.added_at else None,
-        "added_by": key.added_by,
-    }
-
-
 def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
     endpoint = Noun("endpoint", help="The machines behind the bastion, their logins and host keys.")
     root.add_command(endpoint)
     _fill_changes(endpoint)
+    endpoint_trust.fill(endpoint)
+    stock.fill(endpoint)
 
     @endpoint.verb("list", action=ACTION, examples=["endpoint list", "endpoint list --json"])
     @json_option
@@ -79,43 +69,24 @@ def fill(root: Noun) -> None:
     async def show(door: Door, name: str, as_json: bool) -> None:  # noqa: FBT001
         """Show one endpoint with its host keys."""
         one = await door.desk.inventory.get(name)
-        row = endpoint_row(one)
+        row = {**endpoint_row(one), "last_seen_at": rfc3339(await _last_seen(door, one.name))}
         if as_json:
             door.say(to_json(row))
             return
         logins = [f"{login.name} ({login.method})" for login in one.logins]
         shown = {**row, "logins": logins}
-        heads = ("name", "kind", "address", "logins", "labels", "description", "legacy", "created_at")
+        heads = ("name", "kind", "address", "logins", "labels", "description", "legacy", "created_at", "last_seen_at")
         door.say(facts([(head, shown[head]) for head in heads], width=door.width))
         door.say("")
         rows = [key_row(key) for key in one.host_keys]
         await door.listing(["id", "type", "added_at", "added_by"], rows, as_json_list=False, empty="No host key is pinned.")
 
-    @endpoint.verb("scan", action=ACTION, examples=["endpoint scan 10.0.0.5", "endpoint scan web01.example:2222 --json"])
-    @click.argument("address", metavar="HOST[:PORT]")
-    @json_option
-    async def scan(door: Door, address: str, as_json: bool) -> None:  # noqa: FBT001
-        """Show the host keys that a machine presents; nothing is stored."""
-        rows = [key_row(key) for key in await door.desk.inventory.scan(*read_address(address))]
-        await door.listing(["id", "type"], rows, as_json_list=as_json, empty="It presents no host key that the bastion can use.")
 
-    @endpoint.verb("test", action=ACTION, examples=["endpoint test web01"])
-    @click.argument("name", type=ENDPOINT, metavar="NAME")
-    async def test(door: Door, name: str) -> None:
-        """See whether an endpoint answers and presents the host key that is pinned; nobody logs in there."""
-        one = await door.desk.inventory.get(name)
-        if one.kind == "local":
-            door.say(f"{one.name}: runs here, nothing to reach.")
-            return
-        judged = await door.desk.inventory.judge(one)
-        for key, verdict in judged:
-            door.say(f"{verdict.value:<8} {key.algorithm} {key.fingerprint}")
-        if not any(verdict is HostKeyVerdict.TRUSTED for _, verdict in judged):
-            raise Unavailable(
-                "endpoint.host_key_changed",
-                f"{one.name} answers, but with no pinned host key. If that is right: endpoint accept-key {one.name}",
-            )
-        door.say(f"{one.name}: answers with a pinned host key.")
+async def _last_seen(door: Door, name: str) -> float | None:
+    """Return when a session last began to run there."""
+    refused = "endpoint."  # how the reasons of sessions begin whose endpoint did not let them in
+    found = await door.desk.sessions.find(SessionFilter(endpoint=name, limit=20))
+    return next((one.started_at for one in found if not one.reason.startswith(refused)), None)
 
 
 def _fill_changes(endpoint: Noun) -> None:
@@ -138,6 +109,7 @@ def _fill_changes(endpoint: Noun) -> None:
     @click.option("--ca", is_flag=True, help="A certificate of the bastion's user CA unlocks it.")
     @click.option("--ask", is_flag=True, help="Whoever connects types the password.")
     @click.option("--host-key", metavar="FILE|KEY", help="Its host key; without it, it is fetched, shown and confirmed.")
+    @click.option("--host-ca", metavar="FILE|KEY", help="The CA that signs its host certificates, instead of its own key.")
     @click.option("--label", "labels", multiple=True, metavar="K=V", help="A label for policy and filters; may be repeated.")
     @click.option("--description", default="", metavar="TEXT", help="What it is, for people.")
     @click.option("--legacy", is_flag=True, help="Allow old algorithms with this one machine.")
@@ -152,6 +124,7 @@ def _fill_changes(endpoint: Noun) -> None:
         ca: bool,  # noqa: FBT001
         ask: bool,  # noqa: FBT001
         host_key: str | None,
+        host_ca: str | None,
         labels: tuple[str, ...],
         description: str,
         legacy: bool,  # noqa: FBT001
@@ -164,36 +137,20 @@ def _fill_changes(endpoint: Noun) -> None:
             raise Invalid("endpoint.method", "Say what unlocks the login: exactly one of --key, --password-stdin, --ca, --ask.")
         host, port = read_address(address)
         secret = await _secret(door, chosen[0], key)
-        pinned = read_host_keys(_literal(host_key)) if host_key else ()
+        pinned = (
+            *(read_host_keys(literal(host_key)) if host_key else ()),
+            *(read_host_authorities(literal(host_ca)) if host_ca else ()),
+        )
         wanted = NewEndpoint(
             name, host, port, login, chosen[0], secret, pinned, tuple(read_label(one) for one in labels), description, legacy=legacy
         )
         await door.desk.inventory.check(wanted)
         if not pinned:
             keys = tuple(await door.desk.inventory.scan(host, port))
-            await _agree(door, f"{name} ({safe_text(address, 80)})", keys, yes=yes)
+            await agree(door, f"{name} ({safe_text(address, 80)})", keys, yes=yes)
             wanted = NewEndpoint(name, host, port, login, chosen[0], secret, keys, wanted.labels, description, legacy=legacy)
         made = await door.desk.inventory.add(door.identity, wanted)
         door.warn(f"Added {made.name} ({made.address}) with login {login}.")
-
-    @endpoint.verb(
-        "accept-key", action=ACTION, examples=["endpoint accept-key web01", "endpoint accept-key web01 --host-key 'ssh-ed25519 AAAA...'"]
-    )
-    @click.argument("name", type=ENDPOINT, metavar="NAME")
-    @click.option("--host-key", metavar="FILE|KEY", help="The key, known from elsewhere; without it, it is fetched, shown and confirmed.")
-    @yes_option
-    async def accept_key(door: Door, name: str, host_key: str | None, yes: bool) -> None:  # noqa: FBT001
-        """Pin an endpoint's new host key after it was changed on purpose."""
-        one = await door.desk.inventory.get(name)
-        if host_key:
-            keys: Sequence[HostKey] = read_host_keys(_literal(host_key))
-        else:
-            keys = await door.desk.inventory.scan(one.host, one.port)
-            for old in one.host_keys:
-                door.warn(f"pinned so far  {old.algorithm} {old.fingerprint}")
-            await _agree(door, one.name, keys, yes=yes)
-        await door.desk.inventory.accept_keys(door.identity, one, keys)
-        door.warn(f"Pinned {', '.join(key.fingerprint for key in keys)} for {one.name}.")
 
     @endpoint.verb("remove", action=ACTION, examples=["endpoint remove web01 --yes"])
     @click.argument("name", type=ENDPOINT, metavar="NAME")
@@ -221,19 +178,3 @@ async def _secret(door: Door, method: str, key: str | None) -> Secret | None:
             return Secret((await door.ask("Password: ", shown=False)).encode())
         return Secret((await door.read_all()).rstrip(b"\r\n"))
     return None
-
-
-def _literal(text: str) -> str:
-    """Return a key given as itself; a path cannot be read from here."""
-    if text.startswith(KEY_STARTS) or len(text.split()) > 2:  # noqa: PLR2004 - a known_hosts line
-        return text
-    raise Invalid("key.path", f"'{safe_text(text, 80)}' is a file on your machine: give the key itself, --host-key \"$(cat FILE)\".")
-
-
-async def _agree(door: Door, what: str, keys: Sequence[HostKey], *, yes: bool) -> None:
-    """Show the fingerprints and ask whether they are right."""
-    if not keys:
-        raise Unavailable("endpoint.no_key", f"{what} presents no host key that the bastion can use.")
-    for key in keys:
-        door.warn(f"presents now   {key.algorithm} {key.fingerprint}")
-    await door.confirm(f"Trust {'this key' if len(keys) == 1 else f'these {len(keys)} keys'} for {what}?", yes=yes)

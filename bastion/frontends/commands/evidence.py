@@ -15,9 +15,10 @@ from bastion.core.errors import Corrupt, Denied, Invalid, Unavailable
 from bastion.frontends.commands.audits import caught_up
 from bastion.frontends.commands.output import amount
 from bastion.frontends.commands.recordings import MOST, decided, note
-from bastion.frontends.commands.verbs import SESSION, Noun, json_option
+from bastion.frontends.commands.verbs import RECORDING, Noun, json_option
 from bastion.services.evidence import sealed_digest
 from bastion.services.ports import SessionFilter, SessionRecord
+from bastion.services.storage import is_kept
 from bastion.services.tasks import spawn
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
 
     @root.verb("verify", action="replay", asks="service", examples=["verify 4f2a", "verify --all", "verify --all --json"])
-    @click.argument("session", type=SESSION, required=False, default="", metavar="[ID]")
+    @click.argument("session", type=RECORDING, required=False, default="", metavar="[ID]")
     @click.option("--all", "every", is_flag=True, help="Every recording that you may replay.")
     @json_option
     async def verify(door: Door, session: str, every: bool, as_json: bool) -> int:  # noqa: FBT001
@@ -44,7 +45,7 @@ def fill(root: Noun) -> None:
             endpoints = {one.name: one for one in await door.desk.inventory.all()}
             found = await door.desk.sessions.find(SessionFilter(limit=MOST))
             decide = door.desk.policies.decide
-            records = [one for one in found if one.recording and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
+            records = [one for one in found if is_kept(one) and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
             if not records and not decide(door.identity, "replay").allowed:
                 raise Denied("access.denied", f"verify: {decide(door.identity, 'replay').reason}")
         else:
@@ -61,7 +62,7 @@ def fill(root: Noun) -> None:
         return Corrupt.exit_code if bad else 0
 
     @root.verb("evidence", action="export", asks="service", examples=["evidence 4f2a > pack.zip", "evidence 4f2a --chain > pack.zip"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--chain", "whole_chain", is_flag=True, help="With all of the audit log up to a signed head (asks for `audit`, too).")
     async def evidence(door: Door, session: str, whole_chain: bool) -> None:  # noqa: FBT001
         """Write all that proves a session to standard output, as a zip: recording, seals, people, decision, facts, key."""

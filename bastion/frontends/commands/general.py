@@ -114,6 +114,14 @@ def fill(root: Noun) -> None:
             return await door.desk.connect.connect(door.handover(), name, account, tail)
         return await in_windows(door, lambda console: door.desk.connect.connect(console, name, account, None), name, fresh=False)
 
+    @root.verb("sftp", action="sftp", asks="service", examples=["sftp web01"])
+    @click.argument("endpoint", type=ENDPOINT, metavar="NAME")
+    async def sftp(door: Door, endpoint: str) -> int:
+        """Speak SFTP with an endpoint, for programs; people type: sftp USER%NAME@BASTION."""
+        login, at, name = endpoint.rpartition("@")
+        endpoint_name(name)
+        return await door.desk.connect.sftp(door.handover(), name, login_name(login) if at else None)
+
     @root.verb("menu", action=SELF, examples=["menu", "menu --plain"])
     @click.option("--plain", is_flag=True, help="Numbered lines, for screen readers and dumb terminals.")
     async def menu(door: Door, plain: bool) -> int:  # noqa: FBT001

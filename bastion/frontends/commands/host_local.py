@@ -89,11 +89,11 @@ def _key_lines(program: Program, name: str) -> list[str]:
     return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def read_text(name: str) -> str:
-    """Read a small file the operator named. Raises `Invalid` when it cannot be read."""
+def read_text(name: str, limit: int = 65536) -> str:
+    """Read a small file the operator named, at most `limit` bytes. Raises `Invalid` when it cannot be read."""
     try:
         with Path(name).open("rb") as file:
-            return file.read(65536).decode(errors="replace")
+            return file.read(limit).decode(errors="replace")
     except OSError as error:
         raise Invalid("file.unreadable", f"{name}: {error.strerror}.") from None
 

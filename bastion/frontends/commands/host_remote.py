@@ -11,9 +11,12 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from bastion.core.access.endpoint import HostKey
 from bastion.core.errors import Invalid
 from bastion.core.text import safe_text
+from bastion.frontends.commands.endpoint_trust import picture
 from bastion.frontends.commands.host_local import read_text
+from bastion.frontends.commands.stock import LARGEST
 from bastion.frontends.commands.tree import root
 from bastion.frontends.commands.verbs import Call, parse
 from bastion.frontends.commands.words import KEY_STARTS
@@ -29,7 +32,7 @@ _PROGRAMS: Final = frozenset({"menu", "connect", "join", "attach", "replay", "ad
 """Verbs that want the whole terminal."""
 
 _PUBLIC: Final = {"user add": "--key", "user key": "--add"}
-_HOST_KEY: Final = {"endpoint add": "--host-key", "endpoint accept-key": "--host-key"}
+_HOST_KEY: Final = {"endpoint add": ("--host-key", "--host-ca"), "endpoint accept-key": ("--host-key", "--host-ca")}
 
 
 def run_remote(program: Program, home: Path | None, words: list[str]) -> int:
@@ -63,13 +66,15 @@ def _split_tail(words: list[str]) -> tuple[list[str], bool, list[str]]:
 def _with_files(head: list[str], path: str, stdin: BinaryIO) -> tuple[list[str], BinaryIO]:
     """Replace names of files by what is in them: the server cannot read this side's files."""
     words: list[str] = []
+    if path == "endpoint import" and (name := _file(head)) is not None:
+        return ["-" if word == name else word for word in head], io.BytesIO(read_text(name, LARGEST).encode())
     rest = iter(_equals_apart(head))
     for word in rest:
         if word == _PUBLIC.get(path):
             value = next(rest, "")
             lines = [value] if value == "-" or value.startswith(KEY_STARTS) else _lines(value)
             words += [part for line in lines for part in (word, line)]
-        elif word == _HOST_KEY.get(path):
+        elif word in _HOST_KEY.get(path, ()):
             value = next(rest, "")
             words += [word, value if value.startswith(KEY_STARTS) else read_text(value)]
         elif word == "--key" and path == "endpoint add":
@@ -82,12 +87,19 @@ def _with_files(head: list[str], path: str, stdin: BinaryIO) -> tuple[list[str],
     return words, stdin
 
 
+def _file(head: Sequence[str]) -> str | None:
+    """Return the file of an `endpoint import`, None for standard input."""
+    call = parse(root, list(head), program="bastion")
+    name = str(call.params["file"])
+    return name if name != "-" else None
+
+
 def _equals_apart(words: Sequence[str]) -> list[str]:
     """Return `--key=FILE` as two words, for the options whose values are files."""
     apart: list[str] = []
     for word in words:
         option, equals, value = word.partition("=")
-        apart += [option, value] if equals and option in {"--key", "--add", "--host-key"} else [word]
+        apart += [option, value] if equals and option in {"--key", "--add", "--host-key", "--host-ca"} else [word]
     return apart
 
 
@@ -104,7 +116,7 @@ def _with_answers(program: Program, link: Link, call: Call, head: list[str], std
         import getpass  # noqa: PLC0415
 
         stdin = io.BytesIO(getpass.getpass("Password: ").encode())
-    if call.params.get("host_key") or call.params.get("yes") or not sys.stdin.isatty():
+    if call.params.get("host_key") or call.params.get("host_ca") or call.params.get("yes") or not sys.stdin.isatty():
         return head, stdin
     address = str(call.params["address"])
     found = io.BytesIO()
@@ -114,6 +126,8 @@ def _with_answers(program: Program, link: Link, call: Call, head: list[str], std
     keys = json.loads(found.getvalue())
     for key in keys:
         program.warn(f"{address} presents now   {key['type']} {key['id']}")
+        for line in picture(HostKey(key["type"], key["public"], key["id"])):
+            program.warn(line)
     program.stderr.write(b"Trust this? [y/N] ")
     program.stderr.flush()
     if program.stdin.readline(64).strip().lower() not in {b"y", b"yes"}:

@@ -32,6 +32,7 @@ def _json(found: dict[str, Any]) -> str:
 
 def _text(found: dict[str, Any], width: int | None) -> str:
     lag, audit, disk = found["loop_lag"], found["audit"], found["recordings_disk"]
+    search = found["search_index"]
     worst = lag["worst"]
     place = f" at {worst['where']}" if worst["where"] else ""
     pairs: list[tuple[str, object]] = [
@@ -42,6 +43,7 @@ def _text(found: dict[str, Any], width: int | None) -> str:
         ("loop lag, last minute", f"{lag['last_minute']['seconds'] * 1000:.0f} ms at worst"),
         ("loop lag, ever", f"{worst['seconds'] * 1000:.0f} ms on {when(worst['at'])}, {lag['alarms']} alarms{place}"),
         ("audit events waiting", f"{audit['waiting']}, {'written' if audit['healthy'] else 'NOT WRITTEN'}, {audit['lost']} lost"),
+        ("search index", f"{search['lines']} lines to be written, {search['recordings']} recordings to be read"),
         ("memory", amount(found["memory"])),
         ("disk for recordings", f"{amount(disk['free'])} free of {amount(disk['total'])}"),
         ("tasks", str(found["tasks"])),

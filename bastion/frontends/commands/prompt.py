@@ -29,6 +29,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from bastion.core.text import safe_text
 from bastion.frontends.commands.desk import visible_endpoints
 from bastion.frontends.commands.verbs import Noun, Shown
+from bastion.services.ports import SessionFilter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
@@ -46,6 +47,7 @@ _KEYS: Final = 16  # given to the editor at a time; each costs it 0.2 ms, and ot
 _PEOPLE: Final = 200  # histories that are remembered; the one used longest ago goes first
 _LINES: Final = 1000  # lines of each
 _ID: Final = 12
+_RECORDINGS: Final = 200  # the newest, whose ids are completed
 _ENDS: Final = ("\x1b[201~", "\x03", "\x04")  # the end of a paste, Ctrl-C, Ctrl-D: heard beyond the limit, too
 
 _histories: OrderedDict[str, InMemoryHistory] = OrderedDict()
@@ -214,7 +216,13 @@ async def known_names(door: Door) -> dict[str, list[str]]:
     else:
         endpoints = [one.name for one, _ in await visible_endpoints(desk, who)]
     users = [one.name for one in await desk.people.all()] if desk.policies.decide(who, "admin.user").allowed else [who.name]
-    return {"endpoint": endpoints, "user": users, "session": [one.id[:_ID] for one in desk.control.visible(who)]}
+    sessions = [one.id[:_ID] for one in desk.control.visible(who)]
+    may = {one.name for one in await desk.inventory.all() if desk.policies.decide(who, "replay", one).allowed}
+    newest = await desk.sessions.find(SessionFilter(recorded=True, limit=_RECORDINGS)) if may else ()
+    recordings = [one.id[:_ID] for one in newest if one.endpoint in may]
+    tags = await desk.annotations.all_tags() if may else ()
+    changes = [sign + tag for tag in tags for sign in "+-"]
+    return {"endpoint": endpoints, "user": users, "session": sessions, "recording": recordings, "tag": [*tags, *changes]}
 
 
 def completions(root: Noun, text: str, known: Mapping[str, list[str]]) -> list[Completion]:

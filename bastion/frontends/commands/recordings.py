@@ -13,10 +13,9 @@ from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Denied, Invalid, Missing
 from bastion.core.recording.playback import parse_position
 from bastion.core.text import safe_text
-from bastion.frontends.commands.output import amount, span
-from bastion.frontends.commands.sessions import past_row
-from bastion.frontends.commands.verbs import ENDPOINT, SESSION, USER, Noun, json_option
-from bastion.services.ports import SessionFilter, SessionRecord
+from bastion.frontends.commands.verbs import RECORDING, Noun
+from bastion.services.ports import SessionRecord
+from bastion.services.storage import is_kept
 
 if TYPE_CHECKING:
     from bastion.frontends.commands.door import Door
@@ -27,32 +26,8 @@ MOST = 10_000  # sessions looked through by one --all
 def fill(root: Noun) -> None:
     """Put the verbs into the tree."""
 
-    @root.verb("recordings", action="replay", asks="service", examples=["recordings", "recordings --user alice --json"])
-    @click.option("--user", type=USER, default="", metavar="NAME", help="Only sessions that NAME started.")
-    @click.option("--endpoint", type=ENDPOINT, default="", metavar="NAME", help="Only sessions on NAME.")
-    @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
-    @json_option
-    async def recordings(door: Door, user: str, endpoint: str, limit: int, as_json: bool) -> None:  # noqa: FBT001
-        """List the recordings that you may play, newest first."""
-        endpoints = {one.name: one for one in await door.desk.inventory.all()}
-        found = await door.desk.sessions.find(SessionFilter(user=user, endpoint=endpoint, limit=limit))
-        decide = door.desk.policies.decide
-        records = [one for one in found if one.recording and decide(door.identity, "replay", endpoints.get(one.endpoint)).allowed]
-        if not records:  # an empty list to somebody whom nothing is allowed is a refusal, and says so
-            decision = decide(door.identity, "replay")
-            may = decision.allowed or any(decide(door.identity, "replay", one).allowed for one in endpoints.values())
-            if not may:
-                raise Denied("access.denied", f"recordings: {decision.reason}", decision.rule)
-        rows = [past_row(record) for record in records]
-        if not as_json:
-            for row, record in zip(rows, records, strict=True):
-                seconds = None if record.ended_at is None else record.ended_at - record.started_at
-                row.update(id=record.id[:12], length=span(seconds), out=amount(record.bytes_out))
-        heads = ["id", "owner", "endpoint", "login", "started_at", "length", "out", "state", "reason"]
-        await door.listing(heads, rows, as_json_list=as_json, empty="There is no recording that you may play.")
-
     @root.verb("replay", action="replay", asks="service", examples=["replay 4f2a", "replay 4f2a --speed 4", "replay 4f2a --at +1:20"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="How fast.")
     @click.option("--at", "at_text", default="", metavar="TIME", help="Start there: +1:20 from its start, or 12:30 by the clock.")
     async def replay(door: Door, session: str, speed: float, at_text: str) -> None:
@@ -63,7 +38,7 @@ def fill(root: Noun) -> None:
         await door.desk.replay.play(record.id, door.handover(), at=at, speed=speed)
 
     @root.verb("transcript", action="export", asks="service", examples=["transcript 4f2a", "transcript 4f2a > session.txt"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     async def transcript(door: Door, session: str) -> None:
         """Write a recording as plain lines with times and names."""
         record = await decided(door, session, "export")
@@ -71,7 +46,7 @@ def fill(root: Noun) -> None:
         await door.desk.replay.transcript(record.id, door.handover())
 
     @root.verb("cast", action="export", asks="service", examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast"])
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--v2", is_flag=True, help="As asciicast v2, for older players.")
     async def cast(door: Door, session: str, v2: bool) -> None:  # noqa: FBT001
         """Write a recording to standard output as asciicast, for asciinema and others."""
@@ -99,8 +74,11 @@ def fill(root: Noun) -> None:
         await door.desk.replay.picture(record.id, door.handover(), at=at)
 
 
-async def decided(door: Door, prefix: str, action: str) -> SessionRecord:
-    """Return the session of that id if policy lets this person do `action` with it; else it does not exist for them."""
+async def decided(door: Door, prefix: str, action: str, *, deleted: bool = False) -> SessionRecord:
+    """Return the session of that id if policy lets this person do `action` with it; else it does not exist for them.
+
+    `deleted`: also one of which only the record is left.
+    """
     endpoints = {one.name: one for one in await door.desk.inventory.all()}
     missing = Missing("recording.missing", f"There is no recording '{safe_text(prefix, 64)}'.")
     try:
@@ -112,6 +90,8 @@ async def decided(door: Door, prefix: str, action: str) -> SessionRecord:
         raise Denied("access.denied", f"{action}: {decision.reason}", decision.rule)
     if not record.recording:
         raise missing
+    if not is_kept(record) and not deleted:
+        raise Missing("recording.deleted", f"That recording was {safe_text(record.recording, 300)}.")
     return record
 
 

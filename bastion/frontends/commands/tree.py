@@ -8,6 +8,7 @@ from bastion.frontends.commands import (
     addressing,
     admin,
     audits,
+    catalogue,
     endpoints,
     evidence,
     general,
@@ -15,7 +16,9 @@ from bastion.frontends.commands import (
     node,
     policies,
     recordings,
+    search,
     sessions,
+    storage,
     together,
     users,
 )
@@ -25,7 +28,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 root = Noun("bastion", help="Reach machines through the bastion, together, on the record. Without a command: the menu.")
-for room in (general, addressing, admin, sessions, together, recordings, evidence, keys, users, endpoints, policies, audits, node):
+for room in (
+    general,
+    addressing,
+    admin,
+    sessions,
+    together,
+    catalogue,
+    recordings,
+    evidence,
+    search,
+    storage,
+    keys,
+    users,
+    endpoints,
+    policies,
+    audits,
+    node,
+):
     room.fill(root)
 
 
@@ -35,6 +55,6 @@ def walk(noun: Noun = root, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
         if isinstance(command, Noun):
             yield from walk(command, (*path, name))
         elif isinstance(command, Verb):
-            yield (*path, name), command
+            yield path if command is noun.own else (*path, name), command
         else:
             raise TypeError(f"{name!r} declares no action")

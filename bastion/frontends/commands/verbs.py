@@ -76,7 +76,11 @@ class Verb(click.Command):
 
     def invoke(self, ctx: click.Context) -> Call:
         """Return the understood call; nothing runs while click holds the stack."""
-        return Call(self, dict(ctx.params), ctx.command_path)
+        return Call(self, dict(ctx.params), ctx.command_path.rstrip())
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the usage; a noun's own verb has no word of its own."""
+        formatter.write_usage(ctx.command_path.rstrip(), " ".join(self.collect_usage_pieces(ctx)))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
@@ -88,14 +92,46 @@ class Verb(click.Command):
 
 
 class Noun(click.Group):
-    """A group of verbs."""
+    """A group of verbs. A verb with the noun's own name runs where none is given: `recordings` lists, `recordings delete ID` deletes."""
 
     def __init__(self, name: str, **more: Any) -> None:
         super().__init__(name, add_help_option=False, **more)
         self.params.append(help_flag())
 
+    @property
+    def own(self) -> Verb | None:
+        """Return the verb that runs where none is given."""
+        found = self.commands.get(self.name or "")
+        return found if isinstance(found, Verb) else None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs' names; the noun's own has none."""
+        return [name for name in super().list_commands(ctx) if self.own is None or name != self.name]
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help: of the noun's own verb, then the other verbs."""
+        if self.own is None:
+            return super().get_help(ctx)
+        formatter = ctx.make_formatter()
+        inner = click.Context(self.own, info_name="", parent=ctx)
+        self.own.format_usage(inner, formatter)
+        self.own.format_help_text(inner, formatter)
+        self.own.format_options(inner, formatter)
+        self.format_commands(ctx, formatter)
+        self.own.format_epilog(inner, formatter)
+        return formatter.getvalue().rstrip("\n")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the verbs, and what the noun's own verb takes."""
+        found = super().shell_complete(ctx, incomplete)
+        if self.own is not None:
+            found += [one for one in self.own.shell_complete(ctx, incomplete) if one.value not in {each.value for each in found}]
+        return found
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Show the verbs where none is given."""
+        if self.own is not None and args != ["--help"] and (args[0].startswith("-") if args else not ctx.resilient_parsing):
+            return super().parse_args(ctx, [str(self.name), *args])
         if not args and not ctx.resilient_parsing:
             raise Shown(ctx.get_help())
         return super().parse_args(ctx, args)
@@ -103,6 +139,8 @@ class Noun(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb, or say which one was perhaps meant."""
         name = args[0]
+        if self.own is not None and name == self.name:
+            return "", self.own, args[1:]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing and not name.startswith("-"):
             near = get_close_matches(name[:_ECHOED], self.commands, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
@@ -117,14 +155,19 @@ class Noun(click.Group):
         asks: str = "gate",
         examples: Sequence[str] = (),
         hidden: bool = False,
+        more_options: bool = False,
     ) -> Callable[[Callback], Verb]:
-        """Declare a verb of this noun; options and arguments are click's own decorators below it."""
+        """Declare a verb of this noun; options and arguments are click's own decorators below it.
+
+        `more_options`: what looks like an option and is none of the verb's is an argument (`-x` of a tag).
+        """
         if not action or asks not in {"gate", "service"}:
             raise TypeError(f"command {name!r} declares no action or nobody who asks for it")
 
         def declare(work: Callback) -> Verb:
             params = list(reversed(getattr(work, "__click_params__", [])))
             made = Verb(name, action=action, asks=asks, work=work, examples=examples, params=params, help=work.__doc__, hidden=hidden)
+            made.context_settings = {"ignore_unknown_options": more_options}
             made.short_help = (work.__doc__ or "").strip().splitlines()[0].partition(". ")[0].partition("; ")[0].rstrip(".") + "."
             self.add_command(made)
             return made
@@ -167,5 +210,7 @@ def yes_option(work: Callback) -> Callback:
 
 
 SESSION: Final = Named("session")
+RECORDING: Final = Named("recording")
+TAG: Final = Named("tag")
 ENDPOINT: Final = Named("endpoint")
 USER: Final = Named("user")

@@ -9,6 +9,7 @@ from typing import Final
 from bastion.core.identity import Identity
 from bastion.core.values import Target
 from bastion.frontends.ssh.console import SshConsole
+from bastion.frontends.ssh.unoffered import Unoffered
 from bastion.services.tasks import spawn
 from bastion.wire.limits import TerminalSize
 from bastion.wire.sessions import ServerSession
@@ -16,13 +17,18 @@ from bastion.wire.sessions import ServerSession
 Run = Callable[[SshConsole, bytes | None], Awaitable[int]]
 Refused = Callable[[Identity, str, str], None]
 DENIED: Final = 77
+SFTP_NEEDS: Final = b"bastion: No files are kept here: name an endpoint, too: sftp USER%NAME@BASTION, scp FILE USER%NAME@BASTION:\r\n"
+NO_SUBSYSTEM: Final = b"bastion: The only subsystem here is sftp, with an endpoint: sftp USER%NAME@BASTION\r\n"
 
 
 class Channel(ServerSession):
     """One channel of a logged-in person. `line`: what runs where they name no command (a guest's only one)."""
 
-    def __init__(self, identity: Identity, target: Target, run: Run, refused: Refused, line: bytes | None = None) -> None:
+    def __init__(
+        self, identity: Identity, target: Target, run: Run, refused: Refused, unoffered: Unoffered, line: bytes | None = None
+    ) -> None:
         self._line = line
+        self._unoffered = unoffered
         self._identity = identity
         self._target = target
         self._run = run
@@ -43,21 +49,28 @@ class Channel(ServerSession):
         return True
 
     def subsystem(self, name: str) -> bool:
-        """No subsystem is offered by the bastion itself. Granted only to say so: clients drop what comes with a plain refusal."""
+        """SFTP goes on to the endpoint in the user name. The rest is granted only to say no: clients drop a plain refusal's text."""
+        if name == "sftp" and self._target.endpoint is not None:
+            self._command = b"sftp " + self._place()
+            return True
         self._refused(self._identity, "channel.subsystem", f"subsystem {name[:64]}")
-        self._refusal = b"bastion: No subsystems (sftp, netconf) are offered here. Use: ssh bastion connect NAME\r\n"
+        self._refusal = SFTP_NEEDS if name == "sftp" else NO_SUBSYSTEM
         return True
 
     def _addressed(self, command: bytes | None) -> bytes | None:
-        target = self._target
-        if target.endpoint is None:
+        if self._target.endpoint is None:
             return self._line if command is None else command
-        name = f"{target.login}@{target.endpoint}" if target.login else target.endpoint
-        line = f"connect {name}".encode()
+        line = b"connect " + self._place()
         return line if command is None else line + b" -- " + command
+
+    def _place(self) -> bytes:
+        target = self._target
+        return (f"{target.login}@{target.endpoint}" if target.login else target.endpoint or "").encode()
 
     def started(self) -> None:
         """The request was granted: go."""
+        if text := self._unoffered.take():
+            (self.write if self.term else self.write_stderr)(text)
         if self._refusal:
             self.write_stderr(self._refusal)
             self.exit(DENIED)

@@ -11,6 +11,7 @@ from bastion.frontends.ssh.channel import Run
 from bastion.services.jump import Jump
 from bastion.services.login import Login
 from bastion.services.ports import Auditing, Clock
+from bastion.services.tunnels import Tunnels
 from bastion.wire.limits import Limits
 
 
@@ -28,6 +29,7 @@ class Inner:
     """What the inner servers of `ssh -J` need."""
 
     jump: Jump
+    tunnels: Tunnels
     certifier: Certifier
     limits: Limits
 

@@ -11,12 +11,14 @@ import asyncssh
 
 from bastion.core.access.endpoint import Endpoint
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import Invalid
+from bastion.core.errors import BastionError, Invalid
 from bastion.core.identity import Identity
 from bastion.core.text import safe_text
 from bastion.core.values import Target
 from bastion.frontends.ssh.channel import Channel
 from bastion.frontends.ssh.doorway import Door
+from bastion.frontends.ssh.forward import open_tunnel
+from bastion.frontends.ssh.unoffered import Unoffered
 from bastion.wire.events import Code
 from bastion.wire.inner import InnerServer
 from bastion.wire.server import Proof, ServerConnection
@@ -45,6 +47,7 @@ class InnerVisitor(asyncssh.SSHServer):
         self._identity = identity
         self._endpoint = endpoint
         self._connection: ServerConnection | None = None
+        self._unoffered = Unoffered()
         self._target: Target | None = None
         self._proven = False
 
@@ -112,17 +115,30 @@ class InnerVisitor(asyncssh.SSHServer):
 
     # ------------------------------------------------------------ what they open
 
+    def request_refused(self, request: str) -> None:
+        """The client asked for what nobody gets; its next session says so."""
+        self._unoffered.note(request)
+
     def session_requested(self) -> Any:
         """A session on the endpoint: the same channel as with the endpoint in the user name."""
         if not self._proven or self._target is None:
             return False
-        return Channel(self._identity, self._target, self._door.run, self._refused)
+        return Channel(self._identity, self._target, self._door.run, self._refused, self._unoffered)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
-        """Forwarding through the endpoint is off."""
+        """Forwarding through the endpoint, which a rule must allow."""
         del orig_host, orig_port
-        self._refused(self._identity, "channel.forward", f"to {dest_host}:{dest_port} through {self._endpoint.name}")
-        raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "This bastion forwards no ports.")
+        if not self._proven or self._target is None:
+            return False
+        return self._forward(dest_host, dest_port, self._target.login)
+
+    async def _forward(self, host: str, port: int, login: str | None) -> Any:
+        inner = self._door.inner
+        try:
+            via = await inner.jump.via(self._identity, self._endpoint.name, login) if inner is not None else None
+        except BastionError as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, error.public) from None
+        return await open_tunnel(self._door, self._identity, host, port, via)
 
     def _refused(self, identity: Identity, code: str, what: str) -> None:
         door = self._door

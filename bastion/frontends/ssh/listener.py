@@ -18,6 +18,7 @@ from bastion.frontends.ssh.server import Visitor
 from bastion.services.jump import Jump
 from bastion.services.login import Login
 from bastion.services.ports import Auditing, Clock
+from bastion.services.tunnels import Tunnels
 from bastion.wire.events import Code
 from bastion.wire.limits import Limits
 from bastion.wire.options import server_options
@@ -29,9 +30,10 @@ _log = logging.getLogger("bastion.ssh")
 class SshDoor:
     """The listener and what its connections need."""
 
-    def __init__(self, login: Login, run: Run, auditor: Auditing, clock: Clock, jump: Jump) -> None:
+    def __init__(self, login: Login, run: Run, auditor: Auditing, clock: Clock, jump: Jump, tunnels: Tunnels) -> None:
         self._door = Door(login, run, auditor, clock)
         self._jump = jump
+        self._tunnels = tunnels
         self._server: Server | None = None
 
     @property
@@ -46,9 +48,10 @@ class SshDoor:
 
     async def open(self, host: str, port: int, host_key: Path, host_ca: Path, limits: Limits) -> None:
         """Listen."""
-        self._door = replace(self._door, inner=Inner(self._jump, Certifier(host_key, host_ca, limits), limits))
+        self._door = replace(self._door, inner=Inner(self._jump, self._tunnels, Certifier(host_key, host_ca, limits), limits))
         options = server_options([asyncssh.read_private_key(host_key)], limits=limits)
         self._server = await listen(host, port, lambda: Visitor(self._door), options, limits, self._refused)
+        self._tunnels.doors.add(self._server.port)
 
     def _refused(self, code: Code, source: str, detail: str) -> None:
         door = self._door
@@ -71,6 +74,7 @@ class SshDoor:
         if server is None:
             return
         server.close()
+        self._tunnels.end_all("shutdown")
         await end_sessions()
         server.close_connections()
         try:

@@ -13,9 +13,12 @@ from bastion.core.text import safe_text
 from bastion.core.values import Target
 from bastion.frontends.ssh.channel import Channel
 from bastion.frontends.ssh.doorway import Door
+from bastion.frontends.ssh.forward import open_tunnel
 from bastion.frontends.ssh.inner import inner_server
+from bastion.frontends.ssh.unoffered import Unoffered
 from bastion.services.live.rights import is_guest
 from bastion.services.login import Candidate
+from bastion.services.tunnels import Via
 from bastion.wire.server import Proof, ServerConnection
 
 MIN_RSA_BITS: Final = 2048
@@ -27,6 +30,7 @@ class Visitor(asyncssh.SSHServer):
     def __init__(self, door: Door) -> None:
         self._door = door
         self._connection: ServerConnection | None = None
+        self._unoffered = Unoffered()
         self._user_name = ""
         self._candidates: dict[bytes, Candidate] = {}
         self._tried = False
@@ -97,6 +101,10 @@ class Visitor(asyncssh.SSHServer):
 
     # ------------------------------------------------------------ what they open
 
+    def request_refused(self, request: str) -> None:
+        """The client asked for what nobody gets; its next session says so."""
+        self._unoffered.note(request)
+
     def session_requested(self) -> Any:
         """A session channel; its own requests are decided in the command tree."""
         if self.identity is None:
@@ -105,10 +113,10 @@ class Visitor(asyncssh.SSHServer):
             line = self._door.login.line(self.identity)
         except Missing as error:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, error.public) from None
-        return Channel(self.identity, self.target, self._door.run, self._refused, line)
+        return Channel(self.identity, self.target, self._door.run, self._refused, self._unoffered, line)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
-        """A connection to an endpoint's name ends in a server of our own (`ssh -J`); any other is forwarding, which is off."""
+        """A connection to an endpoint's name ends in a server of our own (`ssh -J`); any other is forwarding, which a rule must allow."""
         del orig_host
         if self.identity is None or is_guest(self.identity):
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "This bastion forwards no ports.")
@@ -126,10 +134,16 @@ class Visitor(asyncssh.SSHServer):
                 raise inner.jump.unknown(host)
         except BastionError as error:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, error.public) from None
-        self._refused(identity, "channel.forward", f"to {host}:{port}")
-        raise asyncssh.ChannelOpenError(
-            asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "This bastion forwards no ports; ssh -J bastion NAME reaches endpoints by name."
-        )
+        return await open_tunnel(self._door, identity, host, port, await self._via(identity))
+
+    async def _via(self, identity: Identity) -> Via | None:
+        """Return the endpoint in the user name: tunnels go through it, as they would with plain ssh to it."""
+        if self.target.endpoint is None or self._door.inner is None:
+            return None
+        try:
+            return await self._door.inner.jump.via(identity, self.target.endpoint, self.target.login)
+        except BastionError as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, error.public) from None
 
     def _refused(self, identity: Identity, code: str, what: str) -> None:
         door = self._door

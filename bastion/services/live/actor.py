@@ -1,21 +1,18 @@
-"""The owner of one live session: takes events one by one, asks the Session, does what it says. Decides nothing.
+"""The owner of one live session: takes events, asks the Session, does what it says. Decides nothing.
 
-One inbox, drained by whoever posts when nobody drains it yet: an event that comes while another is handled
-waits its turn, so a session never sees two at once, and a keystroke costs no task switch (a queue and a task of
-its own cost 25 us a keystroke, measured; half of a direct sshd's echo is 45).
+`inbox` has them handled one by one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from bastion.core.access.decision import Grant, SessionFacts, Terms
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import BastionError, Ended
+from bastion.core.errors import BastionError
 from bastion.core.identity import Identity
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
@@ -25,37 +22,26 @@ from bastion.core.session.session import Session
 from bastion.core.session.state import State
 from bastion.services.console import Console
 from bastion.services.live.audience import Audience
+from bastion.services.live.inbox import Inbox
 from bastion.services.live.ledger import Ledger
+from bastion.services.live.reading import ScreenReader
 from bastion.services.live.screen import LiveScreen, Ties
 from bastion.services.live.seat import Seat
 from bastion.services.live.views import Invitation, SessionView, view_of
+from bastion.services.live.world import World
 from bastion.services.ports import (
-    Auditing,
     ChannelRequest,
-    Clock,
-    Dialer,
     EndpointChannel,
     Farewell,
     ParticipantRecord,
     Secret,
     SessionRecord,
-    Sessions,
 )
 from bastion.services.recorder import Recording
 from bastion.services.tasks import spawn
 
 LONELY_BYTES_A_SECOND: Final = 1_000_000
 """How fast a session that nobody sees may write: a flood left behind fills no disk overnight, and its program lives."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What every actor needs of the world."""
-
-    clock: Clock
-    dialer: Dialer
-    auditor: Auditing
-    sessions: Sessions
 
 
 def _nobody_invites(actor: SessionActor, identity: Identity, line: str) -> None:
@@ -88,8 +74,6 @@ class SessionActor:
         recording.on_failure = lambda error: self.post(e.RecordingFailed(self._now(), error.public))
         self._unlock = unlock
         self._on_finish = on_finish
-        self._inbox: deque[e.Event] = deque()
-        self._busy = False
         self._channel: EndpointChannel | None = None
         self._dialling: asyncio.Task[None] | None = None
         self._early: list[Callable[[], None]] = []
@@ -105,16 +89,17 @@ class SessionActor:
         self.on_invite: Callable[[SessionActor, Identity, str], None] = _nobody_invites
         self._ledger = Ledger(f"ledger-{record.id}")
         self._waits_for: set[str] = set()
-        ties = Ties(lambda: recording.keyframe_due, recording.keyframe, self._hold_for_screen, self._screen_failed)
+        self._reader = ScreenReader(world.harvest, record, recording, session)
+        ties = Ties(lambda: recording.keyframe_due, recording.keyframe, self._hold_for_screen, self._screen_failed, self._reader, recording)
         self._screen = LiveScreen(session.size, ties) if session.interactive else None
         self._audience = Audience(session, grant.endpoint.name, self._screen, self._hold_back, self._go_on, self._now, self._ends_at)
         self._bytes_out = 0
         self._bytes_in = 0
         self._last_seat = 1
         self._stays_ever = 0
-        self._do: dict[type, Callable[..., None]] = {
+        effects: dict[type, Callable[..., None]] = {
             do.Dial: self._dial,
-            do.ToEndpoint: self._to_endpoint,
+            do.ToEndpoint: lambda effect: self._to_endpoint(effect.data),
             do.HoldTyping: lambda effect: self._audience.hold_typing(effect.participant),
             do.LetType: lambda _: self._audience.let_type(),
             do.EndInput: self._end_input,
@@ -141,32 +126,12 @@ class SessionActor:
             do.Note: self._note,
             do.Finish: self._finish,
         }
+        self._inbox = Inbox(
+            session, recording, self._screen, self._audience, effects, self._to_endpoint, self._hold_back, self._now, self._crashed
+        )
+        self.post = self._inbox.post
 
-    # ------------------------------------------------------------ the inbox
-
-    def post(self, event: e.Event) -> None:
-        """Take an event; it is handled now, or right after the one that is being handled."""
-        self._inbox.append(event)
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            while self._inbox:
-                self._perform(self._inbox.popleft())
-        finally:
-            self._busy = False
-
-    def _perform(self, event: e.Event) -> None:
-        try:
-            for effect in self.session.handle(event):
-                self._do[type(effect)](effect)
-        except Ended as error:  # the recording: nothing after the failed effect is done, so nothing unrecorded is shown
-            self._inbox.appendleft(e.RecordingFailed(self._now(), error.public))
-        except Exception as error:  # noqa: BLE001 - a crash in a session ends that session and nothing else
-            self._crash(error)
-
-    def _crash(self, error: Exception) -> None:
-        self._inbox.clear()
+    def _crashed(self, error: Exception) -> None:
         self._audit("session.crashed", "system", result="failed", reason=f"{type(error).__name__}: {error}")
         loop = asyncio.get_running_loop()
         loop.call_exception_handler({"message": f"session {self.id} crashed", "exception": error})
@@ -182,7 +147,7 @@ class SessionActor:
             self._early.append(lambda: self.output(data, stderr=stderr))
             return
         self._bytes_out += len(data)
-        self.post(e.OutputReceived(self._now(), data, stderr))
+        self._inbox.output(data, stderr=stderr)
         if self.session.lonely:
             self._hold_back("lonely")
             asyncio.get_running_loop().call_later(len(data) / LONELY_BYTES_A_SECOND, self._go_on, "lonely")
@@ -299,7 +264,9 @@ class SessionActor:
         return Participant(key, identity.user_id, identity.name, role, identity.source, self._now(), console.size, rights)
 
     def _seat(self, key: str, console: Console) -> Seat:
-        seat = Seat(key, console, self.post, self._now, self._audience.status, self._audience.panel)
+        seat = Seat(
+            key, console, self.post, self._inbox.typed, self._now, self._audience.status, self._audience.panel, links=self._world.links
+        )
         seat.view = self.view
         self._audience.add(seat)
         return seat
@@ -319,7 +286,7 @@ class SessionActor:
             self.post(e.EndpointFailed(self._now(), error.code, error.public))
             return
         except Exception as error:  # noqa: BLE001 - a bug in a dialler ends this session, not the person's wait
-            self._crash(error)
+            self._inbox.crash(error)
             return
         finally:
             self._dialling = None
@@ -333,11 +300,11 @@ class SessionActor:
         for event in early:
             event()
 
-    def _to_endpoint(self, effect: do.ToEndpoint) -> None:
+    def _to_endpoint(self, data: bytes) -> None:
         if self._channel is None:
             return
-        self._bytes_in += len(effect.data)
-        if not self._channel.write(effect.data):
+        self._bytes_in += len(data)
+        if not self._channel.write(data):
             self._audience.hold_typing()
 
     def _end_input(self, effect: do.EndInput) -> None:
@@ -390,6 +357,7 @@ class SessionActor:
 
     def _record_input(self, effect: do.RecordInput) -> None:
         self._recording.input(effect.data, self._now(), effect.by)
+        self._reader.typed(effect.data, effect.by)
 
     def _record_resize(self, effect: do.RecordResize) -> None:
         self._recording.resize(effect.size, self._now())
@@ -426,19 +394,10 @@ class SessionActor:
         self._audit(effect.code, effect.actor, result=effect.result, reason=effect.reason, subject=effect.subject)
 
     def _audit(self, code: str, actor: str, *, result: str = "ok", reason: str = "", subject: str = "") -> None:
-        self._world.auditor.record(
-            AuditEvent(
-                code,
-                self._world.clock.now(),
-                actor,
-                self.record.source,
-                subject or self.record.endpoint,
-                self.id,
-                result,
-                reason,
-                self._amounts() if code == "session.ended" else {},
-            )
-        )
+        data = self._amounts() if code == "session.ended" else {}
+        subject = subject or self.record.endpoint
+        event = AuditEvent(code, self._world.clock.now(), actor, self.record.source, subject, self.id, result, reason, data)
+        self._world.auditor.record(event)
 
     def _amounts(self) -> dict[str, object]:
         resets = self._screen.faults if self._screen is not None else 0
@@ -450,6 +409,7 @@ class SessionActor:
         self._timers.clear()
         if self._screen is not None:
             self._screen.close()
+        self._reader.close(None)
         at = self._now()
         self._ledger.add(lambda: self._recording.close(effect.status, at))
         self.record = replace(

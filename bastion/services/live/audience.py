@@ -108,6 +108,10 @@ class Audience:
         if not seat.write(effect.data, stderr=effect.stderr):
             self._hold_back(effect.participant)
 
+    def seat(self, participant: str) -> Seat | None:
+        """Return the seat of a participant."""
+        return self._seats.get(participant)
+
     def show_raw(self, effect: do.ShowRaw) -> None:
         """Bring a terminal to the screen as it is, then send bytes."""
         seat = self._seats.get(effect.participant)
@@ -258,7 +262,8 @@ class Audience:
         seat.panel_shown = panel
         for token in [token for token, others in seat.notices.items() if others == lines]:
             del seat.notices[token]
-        while len(seat.notices) >= MOST_NOTICES:
+        room = max(2, seat.size.lines // 3)
+        while seat.notices and (len(seat.notices) >= MOST_NOTICES or sum(map(len, seat.notices.values())) + len(lines) > room):
             del seat.notices[next(iter(seat.notices))]
         token = object()
         seat.notices[token] = lines

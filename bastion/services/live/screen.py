@@ -19,29 +19,35 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Final, NamedTuple, Protocol
 
+from bastion.core.errors import BastionError
 from bastion.core.terminal import Terminal
 from bastion.core.terminal.caps import Caps
-from bastion.core.terminal.diff import diff
+from bastion.core.terminal.diff import diff_slices
 from bastion.core.terminal.grid import Grid, Row
 from bastion.core.terminal.overlay import Overlay, overlay
 from bastion.core.terminal.past import past
 from bastion.core.terminal.viewport import Viewport, view
 from bastion.core.values import Size
+from bastion.services.live.reading import MOST_PLACES, ScreenReader
+from bastion.services.live.unread import Readable, Unread
 from bastion.services.tasks import spawn
 
 FRAMES: Final = 30
-SECONDS_A_VIEWER: Final = 0.0007  # a frame costs 0.1 ms a viewer, and as much at the other end: many get fewer frames
+SECONDS_A_VIEWER: Final = 0.002  # a frame costs 0.1 ms a viewer, and as much at the other end: beyond 16 they get fewer frames, 50 get 10
 SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the loop breathes between slices
 QUIET_SECONDS: Final = 0.5
 EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed closely
 FLOOD_BYTES: Final = 256 * 1024  # in one frame's time: 8 MB/s
-LAZY_BACKLOG: Final = 1024 * 1024  # of a flood that nobody sees: the more waits, the more of it scrolls by undrawn
+LAZY_BACKLOG: Final = 1024 * 1024  # of a flood that nobody sees: what comes beyond is left to the recording until it matters
+MOST_UNREAD: Final = 256 * 1024 * 1024  # bytes of recording so left: about how long who looks on then waits, 1 to 5 s
+UNREAD_STEP: Final = 8 * 1024 * 1024  # beyond that the endpoint waits until so much is read
 UNSEEN_PACE: Final = 0.01  # seconds between looks at such a flood: at 100 MB/s a megabyte comes in that time
 MOST_BACKLOG: Final = 4 * 1024 * 1024  # further behind than this, the endpoint waits
 LOW_BACKLOG: Final = 1024 * 1024  # until no more than this is left
 FLOOD_KEYFRAMES: Final = 1.0  # seconds between keyframes of a flood, though due more often
 LONGEST_DUE: Final = 10.0  # seconds after which a flood is stopped for a moment, so that a keyframe can be made
-VIEWERS_A_TURN: Final = 16
+VIEWERS_A_TURN: Final = 4  # 0.4 ms; between turns everybody else's keys are served
+SPREAD: Final = 0.5  # the part of a frame's time over which its viewers are served: a burst to fifty delays who types
 
 
 class Picture(Protocol):
@@ -74,6 +80,10 @@ class Ties(NamedTuple):
     """Read nothing more from the endpoint, or go on."""
     failed: Callable[[int, str], None]
     """Take note that an error of ours reset the screen: how often so far, and where the latest was."""
+    reader: ScreenReader | None = None
+    """Who tells the search index what stands on it."""
+    recording: Readable | None = None
+    """Where all output is before it is pushed."""
 
 
 class _Viewer:
@@ -92,10 +102,14 @@ class LiveScreen:
         self._terminal: Terminal | None = None
         self._first_size = size
         self._ties = ties
+        self._reader = ties.reader
         self._quiet: asyncio.TimerHandle | None = None
         self._pushed = 0  # bytes, since somebody last looked
         self._flood = False
         self._holding_back = False
+        self._total = 0  # bytes pushed
+        self._mark: tuple[int, int] | None = None  # of a moment lately: bytes pushed, and where the recording was then
+        self._unread: Unread | None = None
         self._kept_at = perf_counter()  # when the last keyframe was made
         self._told_faults = 0
         self._viewers: dict[str, _Viewer] = {}
@@ -110,7 +124,7 @@ class LiveScreen:
     def terminal(self) -> Terminal:
         """Return the terminal, made at first need."""
         if self._terminal is None:
-            self._terminal = Terminal(*self._first_size)
+            self._terminal = Terminal(*self._first_size, searchable=self._reader is not None)
         return self._terminal
 
     @property
@@ -125,12 +139,24 @@ class LiveScreen:
 
     def push(self, data: bytes) -> None:
         """Queue output. Cheap: nothing is parsed here."""
+        self._pushed += len(data)
+        if self._unread is not None:
+            self._unread.output(data)
+            if self._reader is not None:
+                self._reader.pushed(data)
+            self._wake()
+            return
         terminal = self._terminal or self.terminal
         terminal.push(data)
-        self._pushed += len(data)
+        self._total += len(data)
         backlog = terminal.backlog
-        if self._viewers or self._waiting or backlog > EAGER_BACKLOG:
-            if backlog > MOST_BACKLOG:
+        crowded = self._reader is not None and self._reader.pushed(data)
+        if backlog > EAGER_BACKLOG and (self._mark is None or self._total - self._mark[0] > backlog):
+            place = self._ties.recording.place() if self._ties.recording is not None else (0, False, False)
+            self._mark = (self._total, place[0]) if place[1:] == (True, False) else None
+        if crowded or self._viewers or self._waiting or backlog > EAGER_BACKLOG:
+            lazy = backlog > LAZY_BACKLOG and not self._viewers and not self._urgent()
+            if not (lazy and self._leave_unread()) and backlog > MOST_BACKLOG:
                 self._hold_back(on=True)
             self._wake()
         elif self._quiet is None:
@@ -148,8 +174,11 @@ class LiveScreen:
             self._wake()
 
     def resize(self, size: Size) -> None:
-        """Queue a change of size, in order with the output."""
-        self.terminal.push_resize(*size)
+        """Queue a change of size, in order with the output. It is on file already."""
+        if self._unread is None:
+            self.terminal.push_resize(*size)
+        else:
+            self._unread.resize(size)
         self._wake()
 
     def add(self, key: str, picture: Picture) -> None:
@@ -217,7 +246,7 @@ class LiveScreen:
 
         For calls made by `when_current`: else what waits would all be parsed at once.
         """
-        self.terminal.catch_up()
+        self._catch_up()
         keyframe = self.terminal.dump() + self.terminal.pending
         self._tell_faults()
         return keyframe
@@ -240,11 +269,29 @@ class LiveScreen:
 
         A megabyte of switches between the screens takes 1.5 s to parse.
         """
-        if self.terminal.backlog > SLICE_BYTES:
+        if self.terminal.backlog > SLICE_BYTES or self._unread is not None:
             return False
-        self.terminal.catch_up()
+        self._catch_up()
         self._tell_faults()
         return True
+
+    def _catch_up(self) -> None:
+        """Parse all that waits, with a stop wherever a picture is wanted."""
+        terminal = self.terminal
+        while self._reader is not None and self._reader.places and terminal.backlog:
+            self._parse(SLICE_BYTES)
+        terminal.catch_up()
+
+    def _parse(self, limit: int) -> int:
+        """Parse up to `limit` bytes, or to where a picture is wanted; return how many."""
+        terminal, reader = self.terminal, self._reader
+        if reader is None:
+            return terminal.advance(limit)
+        stop = reader.next_place(terminal.offset)
+        taken = terminal.advance(min(limit, stop) if stop else limit)
+        if reader.places and not terminal.stream.held:
+            reader.look(terminal)
+        return taken
 
     def _tell_faults(self) -> None:
         """Tell of errors of ours that reset the screen: of the first, then whenever they have doubled."""
@@ -260,6 +307,9 @@ class LiveScreen:
 
     def close(self) -> None:
         """Stop following."""
+        if self._reader is not None:
+            self._reader.close(self.terminal if self._look() else None)
+            self._reader = None
         self._closed = True
         self._viewers.clear()
         self._waiting.clear()
@@ -282,11 +332,11 @@ class LiveScreen:
                 pace = max(1 / FRAMES, len(self._viewers) * SECONDS_A_VIEWER)
                 more = await self._advance(pace)
                 if self._viewers and not self._closed:
-                    await self._frame()
+                    await self._frame(pace)
                 if more:
                     continue
                 if self._dirty.is_set():
-                    await asyncio.sleep(UNSEEN_PACE if self._flood and not self._viewers else pace)
+                    await asyncio.sleep(UNSEEN_PACE if self._flood and not self._viewers and self._unread is None else pace)
                     continue
                 if not self._viewers and not self._waiting:
                     return
@@ -305,16 +355,18 @@ class LiveScreen:
         began = perf_counter()
         self._flood = self._pushed > (FLOOD_BYTES // 8 if self._flood else FLOOD_BYTES)
         self._pushed = 0
-        if self._flood and not self._viewers and not self._urgent() and terminal.backlog < LAZY_BACKLOG:
+        if self._flood and not self._viewers and not self._urgent() and (terminal.backlog < LAZY_BACKLOG or self._leave_unread()):
             self._dirty.set()  # nobody sees it: look again a frame later, when it may be over
             return False
+        if self._unread is not None:
+            await self._read(self._unread)
         left = terminal.backlog
         try:
             while terminal.backlog and (left > 0 or self._urgent()):
                 if terminal.backlog > SLICE_BYTES and self._urgent():
                     self._hold_back(on=True)
                 start = perf_counter()
-                left -= terminal.advance(SLICE_BYTES)
+                left -= self._parse(SLICE_BYTES)
                 self._tell_faults()
                 if terminal.backlog < LOW_BACKLOG and not self._urgent():
                     self._hold_back(on=False)
@@ -323,21 +375,66 @@ class LiveScreen:
                     return False
                 if self._viewers and perf_counter() - began > pace:
                     return terminal.backlog > 0
+            if self._unread is not None:
+                return True
             self._now_current()
         finally:
-            if terminal.backlog < LOW_BACKLOG:
+            if terminal.backlog < LOW_BACKLOG and not (self._unread is not None and self._urgent()):
                 self._hold_back(on=False)
         return False
 
+    def _leave_unread(self) -> bool:
+        """Leave what waits, and what comes, to the recording; return whether it stands there."""
+        file, mark = self._ties.recording, self._mark
+        if (
+            self._unread is None
+            and file is not None
+            and mark is not None
+            and file.place()[1]
+            and self.terminal.unpush(self._total - mark[0])
+        ):
+            self._unread = Unread(file, Size(self.terminal.columns, self.terminal.lines), mark[1])
+            self._mark = None
+        return self._unread is not None
+
+    async def _read(self, unread: Unread) -> None:
+        """Push some of what was left to the recording; once nothing of it is left, what comes is pushed again."""
+        if self._urgent():
+            self._hold_back(on=True)
+        try:
+            items = await asyncio.to_thread(unread.read)
+        except (BastionError, OSError) as error:  # what was just written cannot be read: the screen starts anew
+            self.terminal.give_up(error)
+            self._tell_faults()
+            self._unread = None
+            return
+        if unread.left <= 0:
+            items += unread.rest
+            self._unread = None
+        for item in items:
+            if isinstance(item, bytes):
+                self.terminal.push(item)
+                self._total += len(item)
+            else:
+                self.terminal.push_resize(*item)
+
     def _urgent(self) -> bool:
-        """Return whether somebody waits for the screen as it is after all that came."""
-        return bool(self._waiting) or (perf_counter() - self._kept_at > LONGEST_DUE and self._ties.keyframe_due())
+        """Return whether somebody waits for the screen as it is after all that came, or too much of it is unread."""
+        if self._waiting:
+            return True
+        if self._unread is None:
+            return perf_counter() - self._kept_at > LONGEST_DUE and self._ties.keyframe_due()
+        most = MOST_UNREAD - (UNREAD_STEP if self._holding_back else 0)
+        crowded = self._reader is not None and len(self._reader.places) > MOST_PLACES
+        return crowded or bool(self._viewers or self._unread.kept) or self._unread.left > most
 
     def _now_current(self) -> None:
         """Do what waited for the screen to show all that came, if it does."""
         terminal = self.terminal
         if terminal.backlog > SLICE_BYTES:
             return
+        if self._reader is not None and not terminal.backlog:
+            self._reader.current(terminal)
         often = perf_counter() - self._kept_at < FLOOD_KEYFRAMES
         if not (self._flood and often) and self._ties.keyframe_due():
             self._kept_at = perf_counter()
@@ -347,7 +444,7 @@ class LiveScreen:
         for call in waiting:
             call()
 
-    async def _frame(self) -> None:
+    async def _frame(self, pace: float) -> None:
         current = self.terminal.snapshot()
         shared: dict[tuple[object, ...], tuple[Grid, bytes]] = {}
         done = 0
@@ -362,28 +459,37 @@ class LiveScreen:
             found = shared.get(key)
             if found is None:
                 try:
-                    found = shared[key] = _drawn(grid, viewer, status, panel)
+                    found = shared[key] = await _drawn(grid, viewer, status, panel)
                 except Exception as error:  # noqa: BLE001 - what cannot be shown is reset, and nothing else is harmed
                     self.terminal.give_up(error)
                     self._tell_faults()
                     self._held = None
                     self._dirty.set()
                     return
+            if self._viewers.get(name) is not viewer:
+                continue  # they left, or took over, while it was drawn
             viewer.last, data = found
             if data:
                 viewer.picture.show(data)
             done += 1
-            if done % VIEWERS_A_TURN == 0:
-                await asyncio.sleep(0)
+            if done % VIEWERS_A_TURN == 0 and done < len(self._viewers):
+                await asyncio.sleep(pace * SPREAD * VIEWERS_A_TURN / len(self._viewers))
 
 
-def _drawn(grid: Grid, viewer: _Viewer, status: Row | None, panel: tuple[Row, ...]) -> tuple[Grid, bytes]:
-    """Return a viewer's next picture, and the bytes that turn their last into it."""
+async def _drawn(grid: Grid, viewer: _Viewer, status: Row | None, panel: tuple[Row, ...]) -> tuple[Grid, bytes]:
+    """Return a viewer's next picture, and the bytes that turn their last into it; holds nobody up over a hostile one."""
     after = view(grid, viewer.viewport, status)
     if panel:
         over = min(len(panel), len(after.rows) - 1)
         after = replace(after, rows=(*panel[:over], *after.rows[over:]))
-    return after, diff(viewer.last, after, viewer.picture.caps)
+    slices = diff_slices(viewer.last, after, viewer.picture.caps)
+    while True:
+        try:
+            next(slices)
+        except StopIteration as done:
+            data: bytes = done.value
+            return after, data
+        await asyncio.sleep(0)
 
 
 def _nobody(_: str) -> bool:

@@ -28,14 +28,17 @@ class Seat:
         participant: str,
         console: Console,
         post: Callable[[e.Event], None],
+        typed: Callable[[str, bytes], None],
         now: Callable[[], float],
         status: Callable[[str], Row | None],
         panel: Callable[[str], tuple[Row, ...]],
+        *,
+        links: bool = False,
     ) -> None:
         self.participant = participant
         self.console = console
         self.size: Size = console.size
-        self.caps = Caps.of(console.term, console.environment.get("COLORTERM", ""), _locale(console.environment))
+        self.caps = Caps.of(console.term, console.environment.get("COLORTERM", ""), _locale(console.environment), links=links)
         self.raw = False
         self.aligned = False
         """Whether their terminal is known to stand where the session's screen stands."""
@@ -54,6 +57,7 @@ class Seat:
         """What takes the overlay away, while one is shown."""
         self._blocked_at: float | None = None
         self._post = post
+        self._typed = typed
         self._now = now
         self._status = status
         self._panel = panel
@@ -72,7 +76,7 @@ class Seat:
         """Bytes came from the person."""
         if self.panel_shown:
             self.on_read()
-        self._post(e.InputReceived(self._now(), self.participant, data))
+        self._typed(self.participant, data)
 
     def resized(self, size: Size) -> None:
         """Their window has another size."""

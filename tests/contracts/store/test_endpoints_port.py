@@ -51,6 +51,17 @@ async def test_a_saved_endpoint_replaces_all_its_parts(store):
         await store.endpoints.save(DEMO)
 
 
+async def test_several_are_put_together_or_not_at_all(store):
+    await store.endpoints.add(WEB)
+    changed = replace(WEB, description="changed", labels=())
+    await store.endpoints.put([changed, DEMO])
+    assert await store.endpoints.all() == [DEMO, changed]
+    with pytest.raises(Conflict, match="'demo' already"):
+        await store.endpoints.put([WEB, replace(DEMO, id="e" * 32)])
+    assert await store.endpoints.all() == [DEMO, changed]
+    await store.endpoints.put([])
+
+
 async def test_a_removed_endpoint_takes_only_its_own_credentials_along(store):
     for name in ("c1", "c2", "c3"):
         await store.credentials.add(name, "key", b"x", 1.0)

@@ -7,6 +7,7 @@ import pytest
 from bastion.core.errors import Conflict, Missing
 from bastion.core.identity import User
 from bastion.services.ports import Farewell, ParticipantRecord, SessionFilter, SessionRecord
+from bastion.services.record_ports import RecordingNote
 
 ONE = SessionRecord("abc123", "u1", "alice", "web01", "root", "10.0.0.1", 100.5, node="main", bytes_out=2**40)
 TWO = replace(ONE, id="abd456", user="bob", endpoint="db01", started_at=200.0)
@@ -56,10 +57,44 @@ async def test_no_session_is_found_by_anything_else(sessions, prefix):
         (SessionFilter(limit=0), []),
         (SessionFilter(limit=-1), []),
         (SessionFilter(user="alice", live=True, since=1, until=1000), [ONE]),
+        (SessionFilter(skip=1), [ONE, OLD]),
+        (SessionFilter(skip=1, limit=1), [ONE]),
+        (SessionFilter(recorded=True), []),
+        (SessionFilter(reason="exit"), [OLD]),
+        (SessionFilter(longer=10), [OLD]),
+        (SessionFilter(longer=10.1), []),
+        (SessionFilter(shorter=10), [OLD]),
+        (SessionFilter(shorter=9.9), []),
+        (SessionFilter(participant="carol"), []),
+        (SessionFilter(tag="x"), []),
+        (SessionFilter(handed_over=True), []),
+        (SessionFilter(handed_over=False), [TWO, ONE, OLD]),
     ],
 )
 async def test_sessions_are_filtered_and_newest_first(sessions, wanted, found):
     assert await sessions.find(wanted) == found
+
+
+async def test_sessions_are_found_by_who_took_part_and_by_tag(sessions, store):
+    await sessions.save_participant(ParticipantRecord("abd456", "p2.1", "carol", "viewer", "10.0.0.9", 210.0))
+    await store.annotations.tag("xyz789", ["incident"], [], "carol", 1.0)
+    assert await sessions.find(SessionFilter(participant="carol")) == [TWO]
+    assert await sessions.find(SessionFilter(tag="incident")) == [OLD]
+    assert await sessions.find(SessionFilter(tag="incident", participant="carol")) == []
+
+
+async def test_tags_come_and_go_and_notes_stay(store):
+    notes = store.annotations
+    assert await notes.tag("s1", ["b", "a", "b"], [], "carol", 1.0) == ["a", "b"]
+    assert await notes.tag("s1", ["b", "c"], ["a", "never"], "dave", 2.0) == ["b", "c"]
+    assert await notes.tag("s2", ["c"], [], "dave", 2.0) == ["c"]
+    assert await notes.tags(["s1", "s2", "s3"]) == {"s1": ["b", "c"], "s2": ["c"]}
+    assert await notes.tags([]) == {}
+    assert await notes.all_tags() == ["b", "c"]
+    for number in range(3):
+        await notes.note(RecordingNote("s1", float(number), "carol", f"note {number}"))
+    assert [note.text for note in await notes.notes("s1")] == ["note 0", "note 1", "note 2"]
+    assert await notes.notes("s2") == []
 
 
 async def test_a_saved_session_replaces_itself(sessions):

@@ -13,6 +13,7 @@ from bastion.core.access.models import (
     ApprovalModel,
     FactorModel,
     FileModel,
+    FilesModel,
     RoleModel,
     RuleModel,
     Shape,
@@ -22,7 +23,7 @@ from bastion.core.access.models import (
 )
 
 REFERENCE = (Path(__file__).parents[3] / "policies" / "README.md").read_text()
-MODELS = [FileModel, RoleModel, RuleModel, WhenModel, FactorModel, TermsModel, WatchersModel, ApprovalModel, CaseModel]
+MODELS = [FileModel, RoleModel, RuleModel, WhenModel, FilesModel, FactorModel, TermsModel, WatchersModel, ApprovalModel, CaseModel]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bastion.core.access.decision import Terms
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
+from bastion.core.session.captions import help_lines, status_line
 from bastion.core.session.chord import ChordReader, Command, Typed
 from bastion.core.session.echo import Counted, EchoWatch, Stored
 from bastion.core.session.participants import Role
@@ -255,3 +256,39 @@ def test_every_typed_byte_is_kept_or_counted_once_in_order_per_person(steps: lis
     for by, count in typed.items():
         assert sum(len(one.data) if isinstance(one, Stored) else one.keys for one in found if one.by == by) == count
     assert not watch.waits
+
+
+# ---------------------------------------------------------------- what is told on lines of ours
+
+
+@pytest.mark.parametrize("columns", [300, 120, 80, 60, 40, 20])
+def test_a_status_line_fits_and_says_first_of_all_who_types_and_how_to_get_help(columns: int) -> None:
+    session = running()
+    joined(session, "p2", "bob")
+    text = status_line(session, "web01", session.people["p2"], Size(columns, 25), 7200.0)
+    assert len(text) < max(columns, 29)
+    assert "alice types" in text
+    assert "Ctrl-] ?" in text or "? help" in text
+    if columns >= 80:
+        assert all(part in text for part in ("alice@web01", "80x24", "viewer", "REC", "2h00m left"))
+
+
+def test_a_status_line_names_both_sizes_where_only_a_part_is_seen_and_that_it_is_paused() -> None:
+    session = running()
+    joined(session, "p2", "bob")
+    session.handle(e.PauseRequested(3.0, "sup", ""))
+    assert "80x24, you see 75x10" in status_line(session, "web01", session.people["p2"], Size(75, 10), None)
+    for columns in (120, 70, 40):
+        assert "PAUSED" in status_line(session, "web01", session.people["p2"], Size(columns, 10), None)
+
+
+@pytest.mark.parametrize(("columns", "most"), [(80, 5), (120, 4), (40, 8)])
+def test_the_keys_fit_the_window_and_only_those_that_do_something_stand_there(columns: int, most: int) -> None:
+    session = running()
+    joined(session, "p2", "bob")
+    viewer, owner = (help_lines(session, session.people[key], columns) for key in ("p2", "p1"))
+    assert all(len(line) < columns and len(lines) <= most for lines in (viewer, owner) for line in lines)
+    assert all(text in " ".join(viewer) for text in ("r ask for keyboard", "arrows move view", "Ctrl-] send it"))
+    assert all(text not in " ".join(viewer) for text in ("i invite", "k end", "P pause", "g give"))
+    assert all(text in " ".join(owner) for text in ("i invite", "k end for all", "g give keyboard"))
+    assert "r ask" not in " ".join(owner)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bastion.core.access.decision import Terms
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
-from bastion.core.session.chord import parse_chord, show_chord
+from bastion.core.session.chord import ChordReader, Command, Typed, parse_chord, show_chord
 from bastion.core.session.deadline import Deadline
 from bastion.core.session.floor import BURST_SECONDS, LONGEST_SECONDS, MOST_HELD, PASTE_SECONDS, Floor
 from bastion.core.session.participants import Role
@@ -315,3 +315,47 @@ def test_a_session_that_moves_says_so_and_is_never_detached_in_between() -> None
     assert "alice moved from" in told(effects, "p2")
     assert of(do.ShowRaw, effects) == [do.ShowRaw("p1")]
     assert [note.code for note in of(do.Note, effects)] == ["session.attached"]
+
+
+# ---------------------------------------------------------------- keys that terminals tell as sequences
+
+XTERM, KITTY, LOCKED = b"\x1b[27;5;93~", b"\x1b[93;5u", b"\x1b[93:125;197:1u"  # modifyOtherKeys; the kitty protocol; Num and Caps Lock on
+
+
+@pytest.mark.parametrize("chord", [XTERM, KITTY, LOCKED, b"\x1d"])
+@pytest.mark.parametrize(
+    ("key", "command"),
+    [(b"w", "w"), (b"?", "?"), (b"\x1b[27;2;63~", "?"), (b"\x1b[27;2;80~", "P"), (b"\x1b[112;2u", "P"), (b"\x1b[112:80;2u", "P"), (b"\x1b[47;2u", "?"), (b"\x1b[49;1:1u", "1"),
+     (b"\x1b[A", "up"), (b"\x1bOD", "left"), (b"\x1b[1;1:1B", "down"), (b"\x1b[93;5:3u\x1b[57441;2u\x1b[107;1u", "k")],
+)  # fmt: skip
+def test_the_chord_is_known_however_the_terminal_tells_it_and_so_is_the_key_after_it(chord: bytes, key: bytes, command: str) -> None:
+    reader = ChordReader()
+    assert not reader.plain(b"ab" + chord)
+    assert reader.read(b"ab" + chord + key + b"cd") == [Typed(b"ab"), Command(command), Typed(b"cd")]
+    assert reader.plain(b"\x1b[A and \x1b[27;5;99~ or \x1b[99;5u")
+
+
+@pytest.mark.parametrize("chord", [XTERM, KITTY])
+def test_twice_the_chord_is_sent_as_the_program_wants_it_told(chord: bytes) -> None:
+    reader = ChordReader()
+    assert reader.read(chord + chord + b"x") == [Typed(chord), Typed(b"x")]
+    parts = reader.read(chord + chord + b"x")
+    assert ChordReader().read(reader.unread(parts)) == parts
+
+
+def test_the_chord_let_go_is_not_the_programs_either() -> None:
+    reader = ChordReader()
+    assert reader.read(KITTY + b"\x1b[93;5:3ud\x1b[93;5:3ux") == [Command("d"), Typed(b"x")]
+
+
+def test_another_key_for_the_chord_is_known_as_a_sequence_too() -> None:
+    reader = ChordReader(parse_chord("C-a"))
+    assert reader.read(b"\x1b[97;5uw\x1b[27;5;97~w\x1d") == [Command("w"), Command("w"), Typed(b"\x1d")]
+
+
+@given(st.binary(max_size=60).map(lambda data: data.replace(b"\x1d", b"")) | st.lists(st.sampled_from([XTERM, b"\x1b[", b"93", b";5u", b"27;5;", b"~", b"a", b"\x1b"])).map(b"".join))
+def test_whatever_comes_is_read_to_its_end(data: bytes) -> None:
+    reader = ChordReader()
+    parts = reader.read(b"\x1d" + data) + reader.read(b"z" * 40)
+    assert all(part.data if isinstance(part, Typed) else len(part.key) <= 5 for part in parts)
+    assert not reader.armed

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import tempfile
-import tty
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
 from bastion.core.terminal import Terminal
 from bastion.core.terminal.describe import text
-from tests.core.terminal import judge
+from tests.core.terminal import elsewhere, judge
+from tests.core.terminal.elsewhere import prefixes
+from tests.core.terminal.elsewhere import rebuilt as rebuilt_in
 from tests.core.terminal.streams import FUZZ, differing, outputs, sizes
+from tests.lab.screens import Shown, TmuxScreen
 
 ASKS = re.compile(rb"\x1b\[[?>]?\d*[cn]|\x1b\[\d*(?:;\d*)*t|\x1b\](?![0128];)|\x1bP|\x1b_|\x1b\^|\x1bX|\x1bZ|\x05")
 
@@ -94,57 +91,29 @@ def test_a_viewers_keyframe_leaves_the_keyboard_and_mouse_alone() -> None:
     assert text(looking_on.snapshot()) == ["text", "", ""]
 
 
+SHOWN_BY_TMUX = ("vim-edit", "mc", "htop", "git-log", "nano", "dialog-linux", "less", "man", "utf8-vim", "tmux-inside", "vttest-2")
+
+
 @pytest.fixture(scope="module")
-def tmux() -> Iterator[tuple[list[str], int]]:
-    """A real tmux with one empty pane of 80 x 24, and that pane's terminal."""
-    program = shutil.which("tmux")
-    if program is None:
-        pytest.fail("tmux is needed to compare keyframes with a real terminal: scripts/test installs it")
-    with tempfile.TemporaryDirectory() as folder:
-        command = [program, "-S", str(Path(folder) / "socket"), "-u", "-f", os.devnull]
-        environment = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
-        environment.pop("TMUX", None)
-
-        def call(*arguments: str) -> str:
-            done = subprocess.run(
-                [*command, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10
-            )
-            return done.stdout.decode("utf-8", "replace").strip()
-
-        call("new-session", "-d", "-x", "80", "-y", "24", "exec sleep 1000", ";", "set-option", "-g", "status", "off")
-        call("set-option", "-w", "window-size", "manual", ";", "resize-window", "-x", "80", "-y", "24")
-        place, size = call("display-message", "-p", "#{pane_tty} #{pane_width}x#{pane_height}").split()
-        assert size == "80x24"
-        pane = os.open(place, os.O_RDWR | os.O_NOCTTY)
-        tty.setraw(pane)
-        yield command, pane
-        os.close(pane)
-        call("kill-server")
+def tmux(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TmuxScreen]:
+    """A real tmux of 80 x 24."""
+    screen = TmuxScreen(tmp_path_factory.mktemp("tmux"), 80, 24)
+    yield screen
+    screen.close()
 
 
-def _written(pane: int, data: bytes) -> None:
-    """Write, and wait for the answer to a status report: then all before it was parsed."""
-    os.write(pane, b"\x1b[?1049l\x1bc" + data + b"\x18\x1b[5n")
-    answer = b""
-    while b"\x1b[0n" not in answer:
-        answer += os.read(pane, 4096)
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("program", SHOWN_BY_TMUX)
+def test_tmux_shows_from_a_keyframe_each_cell_and_the_cursor_as_ours(tmux: TmuxScreen, program: str) -> None:
+    """All streams at each kilobyte, in tmux and in xterm: scripts/keyframes_elsewhere.py."""
+    for offset, terminal in prefixes(f"{program}-80x24", 1000 if FUZZ > 1 else 2900):
+        assert rebuilt_in(terminal, tmux) == [], offset
 
 
-@pytest.mark.timeout(60)
-def test_tmux_shows_from_the_keyframe_what_it_shows_from_the_stream(tmux: tuple[list[str], int]) -> None:
-    command, pane = tmux
-    for name in ("vim-edit", "mc", "htop", "git-log", "nano", "dialog", "less", "man"):
-        recorded = judge.stream(f"{name}-80x24")
-        for stop in range(1000, min(len(recorded.data), 6000), 1700):
-            terminal = Terminal(80, 24)
-            terminal.feed(recorded.data[:stop])
-            _written(pane, terminal.dump())
-            told = subprocess.run(
-                [*command, "capture-pane", "-p", ";", "display-message", "-p", "#{cursor_x} #{cursor_y} #{alternate_on}"],
-                capture_output=True, check=True, timeout=10, env={**os.environ, "LC_ALL": "C.UTF-8"},
-            ).stdout.decode()  # fmt: skip
-            *rows, status = told.rstrip("\n").split("\n")
-            shown = text(terminal.snapshot())
-            assert [row.rstrip() for row in rows] == [row.rstrip() for row in shown], (name, stop)
-            x, y, alternate = map(int, status.split())
-            assert (min(x, 79), y, bool(alternate)) == (*terminal.cursor, terminal.alternate), (name, stop)
+def test_a_keyframe_that_is_not_the_screen_is_told() -> None:
+    terminal = Terminal(4, 1)
+    terminal.feed(b"ab\x1b[1mc")
+    shown = Shown([[["a", "d", "d", ""], ["b", "d", "d", ""], ["c", "d", "d", ""], [" ", "d", "d", ""]]], (2, 0), alternate=True)
+    assert elsewhere.differing(terminal, shown, "") == [
+        "cell 2,0 is ('c', 'd', 'd', ''), not ('c', 'd', 'd', 'b')", "cursor at (2, 0), not (3, 0)", "alternate screen: True",
+    ]  # fmt: skip

@@ -100,3 +100,47 @@ def test_lines_keep_their_text_through_another_width_and_back(lengths: list[int]
     terminal.resize(20, 6)
     after = ["".join(row.chars).rstrip() for row in terminal.scrollback()] + text(terminal.snapshot())
     assert [row for row in after if row] == [row for row in before if row]
+
+
+def test_what_a_narrower_alternate_screen_hides_comes_back_when_it_is_widened() -> None:
+    terminal = Terminal(20, 3)
+    terminal.feed("\x1b[?1049hleft\x1b[11Gright\x1b[31m!\x1b[2;1Hsecond line here\x1b[3;9H日本".encode())
+    terminal.resize(9, 3)
+    assert text(terminal.snapshot()) == ["left", "second li", ""]
+    terminal.feed(b"\x1b[2;3H\x1b[K")
+    terminal.resize(20, 3)
+    assert text(terminal.snapshot()) == ["left      right!", "se       ne here", "          本"]
+    assert terminal.snapshot().rows[0].styles[15].fg == 1
+
+
+def test_what_was_erased_or_scrolled_on_a_narrower_alternate_screen_stays_away() -> None:
+    for act in (b"\x1b[2J", b"\x1b[H\x1b[J", b"\x1b[H\x1b[K", b"\x1b[2K", b"\x1b[M", b"\x1b[3;1H\n\n\n"):
+        terminal = Terminal(20, 1)
+        terminal.feed(b"\x1b[?1049h" + b"x" * 20)
+        terminal.resize(5, 1)
+        terminal.feed(act)
+        terminal.resize(20, 1)
+        assert text(terminal.snapshot()) == [""], act
+
+
+def test_a_row_erased_in_colour_is_no_text_that_a_narrower_screen_must_wrap() -> None:
+    terminal = Terminal(20, 6)
+    terminal.feed(b"\x1b[41mred\x1b[K\x1b[m\r\nplain\r\n")
+    terminal.resize(10, 6)
+    assert text(terminal.snapshot()) == ["red", "plain", "", "", "", ""]
+    assert [style.bg for style in terminal.snapshot().rows[0].styles] == [1] * 10
+
+
+def test_a_line_feed_ends_a_line_that_once_was_wrapped() -> None:
+    terminal = Terminal(10, 4)
+    terminal.feed(b"abcdefghijklm\x1b[H" + b"ABCDEFGHIJ\r\nnext")
+    terminal.resize(20, 4)
+    assert text(terminal.snapshot())[:2] == ["ABCDEFGHIJ", "next"]
+
+
+def test_the_saved_cursor_stays_in_its_row_whatever_becomes_of_the_rows() -> None:
+    terminal = Terminal(10, 4)
+    terminal.feed(b"\x1b[2;3H\x1b7\x1b[H" + b"abcdefghij\r\n" * 4)
+    terminal.resize(5, 3)
+    terminal.feed(b"\x1b8")
+    assert terminal.cursor == (2, 1)

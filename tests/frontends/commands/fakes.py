@@ -9,21 +9,25 @@ from dataclasses import dataclass, field, replace
 
 from bastion.core.access.decision import Decision, Verdict
 from bastion.core.access.endpoint import Endpoint, HostKey, Login
-from bastion.core.errors import Conflict, Invalid, Missing, Unavailable
+from bastion.core.errors import Conflict, Denied, Invalid, Missing, Unavailable
 from bastion.core.identity import Factor, Identity, User
+from bastion.core.recording.seal import Verdict as SealVerdict
+from bastion.core.recording.search import Found, IndexState
 from bastion.core.values import Size
 from bastion.frontends.commands.desk import Desk
 from bastion.frontends.commands.gate import run
+from bastion.services.harvest import Lag
 from bastion.services.inventory import Inventory
 from bastion.services.people import People, fingerprint
-from bastion.services.ports import AuditEntry, Secret, SessionRecord
+from bastion.services.ports import AuditEntry, ParticipantRecord, Secret, SessionRecord
+from bastion.services.search import Answer
 from bastion.services.signpost import Signpost
 
 NOW = 1_800_000_000.0
 SIZE = Size(80, 24)
 ADMIN_ACTIONS = frozenset({"admin.user", "admin.endpoint", "admin.policy", "audit", "list", "end", "pause", "join"})
 ENGINEER = frozenset({"connect", "exec"})
-AUDITOR = frozenset({"replay", "export", "audit"})
+AUDITOR = frozenset({"replay", "search", "export", "audit"})
 
 
 def public_key(seed: int = 1, comment: str = "me@laptop") -> str:
@@ -168,14 +172,19 @@ class FakeAudit:
         return [AuditEntry(n, event, bytes([n]), bytes([n + 1])) for n, event in enumerate(self.auditor.events, 1)]
 
     async def last(self, count, *, code="", actor="", session=""):
-        return [e for e in self._all() if code in ("", e.event.code) and actor in ("", e.event.actor)][-count:]
+        wanted = (("code", code), ("actor", actor), ("session", session))
+        return [e for e in self._all() if all(value in ("", getattr(e.event, name)) for name, value in wanted)][-count:]
 
     async def entries(self, since=0):
         for entry in self._all():
             if entry.seq > since:
                 yield entry
 
-    async def verify(self):
+    async def seq_before(self, at):
+        return max((e.seq for e in self._all() if e.event.at < at), default=0)
+
+    async def verify(self, elsewhere=()):
+        self.elsewhere = list(elsewhere)
         return len(self._all()), self.problem
 
 
@@ -261,6 +270,9 @@ class FakeDialer:
     def __init__(self):
         self.keys = [host_key()]
         self.scanned = []
+
+    async def verify(self, endpoint, timeout):
+        pass
 
     async def scan(self, host, port, timeout):
         self.scanned.append((host, port))
@@ -407,7 +419,12 @@ class FakeSessions:
         return told
 
     async def find(self, wanted):
-        return [r for r in self.records if wanted.user in ("", r.user) and wanted.endpoint in ("", r.endpoint)][: wanted.limit]
+        self.asked = wanted
+        found = [r for r in self.records if wanted.user in ("", r.user) and wanted.endpoint in ("", r.endpoint)]
+        return found[wanted.skip : wanted.skip + wanted.limit]
+
+    async def participants(self, session_id):
+        return [ParticipantRecord(session_id, "p1.1", "bob", "controller", "192.0.2.8", NOW - 100, NOW - 50, "exit")]
 
     async def get(self, prefix):
         found = [r for r in self.records if r.id.startswith(prefix)]
@@ -416,6 +433,30 @@ class FakeSessions:
         if len(found) > 1:
             raise Conflict("session.ambiguous", "several sessions start so")
         return found[0]
+
+
+class FakeAnnotations:
+    def __init__(self):
+        self.given = {}
+        self.written = []
+
+    async def tag(self, session_id, add, remove, by, at):
+        has = self.given.setdefault(session_id, set())
+        has.difference_update(remove)
+        has.update(add)
+        return sorted(has)
+
+    async def tags(self, session_ids):
+        return {one: sorted(self.given[one]) for one in session_ids if self.given.get(one)}
+
+    async def all_tags(self):
+        return sorted({tag for tags in self.given.values() for tag in tags})
+
+    async def note(self, note):
+        self.written.append(note)
+
+    async def notes(self, session_id):
+        return [note for note in self.written if note.session_id == session_id]
 
 
 class FakePreferences:
@@ -430,14 +471,43 @@ class FakePreferences:
 
 
 class FakeReplay:
-    async def play(self, session_id, console, *, speed=1.0):
-        console.write(f"played {session_id} x{speed}\n".encode())
+    async def play(self, session_id, console, *, at=0, speed=1.0, needle="", paused=False):
+        console.write(f"played {session_id} x{speed}{f' at {at}' if at else ''}{' paused' if paused else ''}\n".encode())
 
     async def cast(self, session_id, console, *, version=3):
         console.write(f'{{"version": {version}}}\n'.encode())
 
+    async def verify(self, session_id):
+        return SealVerdict(lines=12, bytes=900, seals=2, ended=True, digest="d1" * 32)
+
     async def transcript(self, session_id, console):
         console.write(b"transcript\n")
+
+
+class FakeSearch:
+    """Finds what it holds; remembers what was asked."""
+
+    def __init__(self, policies):
+        self.policies = policies
+        self.asked = []
+        self.hits = []
+        self.lag = Lag(0, 0)
+        self.state_ = IndexState(2, 10, 0, 4096)
+        self.more = False
+        self.back_to = None
+
+    async def find(self, identity, wanted):
+        decision = self.policies.decide(identity, "search")
+        if not decision.allowed:
+            raise Denied("access.denied", f"search: {decision.reason}")
+        self.asked.append(wanted)
+        return Answer(Found(self.hits, self.more, self.back_to), self.lag, self.state_)
+
+    async def state(self):
+        return self.lag, self.state_
+
+    async def moment(self, hit):
+        return hit.line.time
 
 
 def endpoint(name, **more):
@@ -476,6 +546,8 @@ class World:
             self.users.users[f"u-{name}"] = User(f"u-{name}", name, (role,), created_at=NOW)
         for one in (endpoint("web01", description="the shop", labels=(("env", "prod"),)), endpoint("db01"), endpoint("vault", labels=(("secret", "yes"),))):
             self.endpoints.endpoints[one.id] = one
+        self.search = FakeSearch(self.policies)
+        self.annotations = FakeAnnotations()
         self.sessions.records = [
             SessionRecord("aa11", "u-bob", "bob", "web01", "deploy", "192.0.2.8", NOW - 100, NOW - 50, "closed", "exit", 7, recording="x", bytes_out=2048),
             SessionRecord("bb22", "u-alice", "alice", "vault", "deploy", "192.0.2.7", NOW - 90, NOW - 80, "closed", "exit", 0, recording="y"),
@@ -489,12 +561,14 @@ class World:
             inventory=self.inventory,
             sessions=self.sessions,
             preferences=self.preferences,
+            annotations=self.annotations,
             live=self.live,
             control=self.control,
             connect=self.connect,
             invitations=self.invitations,
             guests=self.invitations,
             replay=FakeReplay(),
+            search=self.search,
             version="1.2.3",
             signpost=Signpost("bastion.example", 2222, "ssh-ed25519 AAAAhost", "ssh-ed25519 AAAAauthority"),
         )

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bastion.core.access.actions import ACTIONS
+from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Conflict, Corrupt, Denied, Ended, Misconfigured, Missing, Unavailable
 from bastion.frontends.commands import output, verbs
 from bastion.frontends.commands.gate import run
@@ -53,8 +54,8 @@ def test_a_verb_without_an_action_is_an_error_at_import():
 ARGUMENTS = {
     "user add": "bob2 --key -", "user show": "bob", "user lock": "bob --reason x --yes", "user unlock": "bob", "user role": "bob --add admin",
     "user key": "bob --add -", "user remove": "bob --yes", "endpoint add": "new 10.0.0.1 --login x --ca --yes", "endpoint show": "web01",
-    "endpoint scan": "10.0.0.1", "endpoint test": "web01", "endpoint accept-key": "web01 --yes", "endpoint remove": "web01 --yes",
-    "policy explain": "--user bob --action connect",
+    "endpoint scan": "10.0.0.1", "endpoint test": "web01", "endpoint accept-key": "web01 --yes --reason moved", "endpoint remove": "web01 --yes",
+    "endpoint import": "-", "recordings delete": "aa11 --reason x --yes", "policy explain": "--user bob --action connect",
 }  # fmt: skip
 GATED = [path for path, verb in VERBS if verb.asks == "gate" and verb.action != verbs.SELF]
 
@@ -74,7 +75,8 @@ async def test_what_the_gate_asks_is_refused_to_an_engineer_with_the_reason_and_
 async def test_the_gate_leaves_nothing_open_that_is_not_listed_here():
     assert {path for path, verb in VERBS if verb.asks == "service"} == {
         "connect", "join", "attach", "kill", "pause", "resume", "recordings", "replay", "cast", "transcript", "verify", "evidence", "export", "admin",
-        "invite", "kick", "request-control", "give", "take", "message",
+        "invite", "kick", "request-control", "give", "take", "message", "search", "sftp",
+        "recordings show", "recordings tag", "recordings note",
     }  # fmt: skip
     assert {path for path, verb in VERBS if verb.action == verbs.SELF} == {
         "help", "whoami", "version", "ls", "menu", "ssh-config", "known-hosts", "sessions", "keys list", "keys add", "keys remove",
@@ -582,7 +584,7 @@ async def test_a_changed_host_key_fails_the_test_until_it_is_accepted(world):
     assert code == 69
     assert out.startswith("changed")
     assert "no pinned host key" in err
-    code, _, err = await world.run("endpoint accept-key web09", who="root", typed=["y\n"])
+    code, _, err = await world.run("endpoint accept-key web09 --reason moved", who="root", typed=["y\n"])
     assert code == 0
     assert host_key().fingerprint in err
     assert host_key(33).fingerprint in err
@@ -634,6 +636,29 @@ async def test_the_audit_log_is_shown_exported_and_verified(world):
     code, _, err = await world.run("audit verify", who="carol")
     assert code == 65
     assert "entry 1 was changed" in err
+
+
+async def test_the_audit_log_is_exported_in_other_formats_filtered_and_from_a_time_on(world):
+    for name, code, at, result in (("alice", "login.accepted", 100.0, "ok"), ("bob", "session.started", 200.0, "ok"), ("bob", "session.refused", 300.0, "denied")):
+        world.auditor.record(AuditEvent(code, 1_800_000_000.0 - 1000 + at, name, "192.0.2.7", "web01", "s1", result))
+
+    async def exported(options):
+        code, out, err = await world.run(f"audit export {options}", who="carol")
+        assert code == 0, err
+        return out.splitlines()
+
+    assert [json.loads(line)["id"] for line in await exported("--since 850s")] == [2, 3]
+    assert [json.loads(line)["id"] for line in await exported("--since 2027-01-15T07:46Z")] == [2, 3]
+    assert [json.loads(line)["id"] for line in await exported("--since 2")] == [3]
+    assert [json.loads(line)["id"] for line in await exported("--actor bob --code session.")] == [2, 3]
+    assert [json.loads(line)["id"] for line in await exported("--result denied")] == [3]
+    assert [line.split("|")[4] for line in await exported("--format cef")] == ["login.accepted", "session.started", "session.refused"]
+    assert [json.loads(line)["class_uid"] for line in await exported("--format ocsf")] == [3002, 4007, 4007]
+    code, _, err = await world.run("audit export --since yesterday", who="carol")
+    assert code == 64
+    assert "a fact's id, a length of time (7d) or a time" in err
+    code, out, _ = await world.run("audit tail --result denied --json", who="carol")
+    assert [row["id"] for row in json.loads(out)] == [3]
 
 
 # ---------------------------------------------------------------- anything at all

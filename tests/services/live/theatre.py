@@ -16,8 +16,8 @@ from bastion.services.connect import Connect, Limits
 from bastion.services.control import Control
 from bastion.services.guests import Guests
 from bastion.services.invitations import Invitations
-from bastion.services.live.actor import World
 from bastion.services.live.registry import Live
+from bastion.services.live.world import World
 from bastion.services.revocation import Revocation
 from bastion.services.tasks import spawn
 
@@ -223,7 +223,7 @@ class Gate:
 class Theatre:
     """alice and bob are engineers, sup a supervisor, and there is web01."""
 
-    def __init__(self, folder=SHIPPED, limits=Limits()):
+    def __init__(self, folder=SHIPPED, limits=Limits(), links=False):
         self.clock = Clock()
         self.auditor = Auditor()
         self.recorder = Recorder()
@@ -237,7 +237,7 @@ class Theatre:
         self.invitations = Invitations(self.live, self.control, self.gate, store, self.auditor, self.clock)
         ids = RandomIds()
         self.guests = Guests(self.control, self.invitations, self.gate, self.auditor, self.clock, ids.code)
-        world = World(self.clock, self.dialer, self.auditor, store)
+        world = World(self.clock, self.dialer, self.auditor, store, links)
         self.connect = Connect(world, self.gate, store, None, None, store, self.recorder, self.live, ids.session_id, limits, "n1")
         self.put_out = []
         self.revocation = Revocation(self.live, self.gate, store, self.clock, set, lambda user_id, reason: self.put_out.append(user_id))

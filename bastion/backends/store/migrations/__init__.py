@@ -16,7 +16,7 @@ from bastion.core.errors import Corrupt, Misconfigured
 
 FOLDER: Final = Path(__file__).parent
 # The newest step; a test compares it with the folder
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 
 
 def revision(connection: sa.Connection) -> str | None:

@@ -1,0 +1,1 @@
+"""Lists of endpoints as files say them: our YAML, CSV, ssh_config, Ansible. Never reads a file, never stores."""
