@@ -57,7 +57,7 @@ def fill(root: Noun) -> None:
     @root.verb(
         "export", action="export", asks="service", examples=["export 4f2a --svg > screen.svg", "export 4f2a --svg --at +1:20 > screen.svg"]
     )
-    @click.argument("session", type=SESSION, metavar="ID")
+    @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--svg", "as_svg", is_flag=True, help="The screen at one moment as a picture (SVG).")
     @click.option(
         "--at", "at_text", default="", metavar="TIME", help="Which moment: +1:20 from its start, or 12:30 by the clock; else the last."
