@@ -16,8 +16,9 @@ What it follows: where terminals differ, the majority of tmux, libvterm and xter
 How to run it beside a session (measured, 3 MB of vim and htop, two cores): in the loop, by slices. A
 thread takes the loop's time all the same (the interpreter lock; p99 lateness 15 ms for 17 by slices of 16 KB and 10 by slices
 of 4 KB), a process costs a sixth more processor time and 10 MB each, and its pictures must be carried over.
-So: `push` what arrives; `advance()` when a viewer looks, a keyframe is due, output has idled for 100 ms or
-256 KB wait, and yield to the loop after each call. A call takes 1 to 3 ms (16 KB of a full-screen program
+So: `push` what arrives; `advance()` when a viewer looks, a keyframe is due, output has idled for a while or
+much waits, and yield to the loop after each call; stop reading the endpoint where too much waits, for what is given
+up is gone for good (see `services.live.screen`). A call takes 1 to 3 ms (16 KB of a full-screen program
 or 512 KB of a flood); give a smaller limit when one took over 5 ms. The longer one waits, the more of a flood is
 skipped: 100 to 250 MB/s from 256 KB on, for 4 to 12 when drawn.
 """

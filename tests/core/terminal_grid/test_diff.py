@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from random import Random
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion.core.terminal.caps import TRUE_COLOR, Caps
-from bastion.core.terminal.diff import diff
+from bastion.core.terminal.diff import diff, diff_slices
 from bastion.core.terminal.glyphs import glyph
 from bastion.core.terminal.grid import Grid, Row, blank, blank_row
 from bastion.core.terminal.ink import ink
@@ -343,3 +344,39 @@ def test_colours_come_down_to_what_the_terminal_has(caps: Caps, look: Style, sgr
 def test_text_stays_readable_when_two_colours_become_one() -> None:
     look = ink(Caps.of("linux")).shown(style(RGB | 0x202020, RGB | 0x000000))
     assert look.fg != look.bg
+
+
+SLOWEST_STEP = 0.03
+"""Seconds of processor time; a third of it on a quiet machine."""
+
+
+@pytest.mark.parametrize("caps", [XTERM, replace(XTERM, colors=TRUE_COLOR), Caps.of("linux"), Caps.of("xterm")], ids=["256", "true", "8", "16"])
+def test_a_picture_where_each_cell_has_colours_of_its_own_is_worked_out_in_short_steps(caps: Caps) -> None:
+    def picture(seed: int) -> Grid:
+        looks = [style(RGB | (seed + n) * 7919 % 0xFFFFFF, RGB | (seed + n) * 104_729 % 0xFFFFFF) for n in range(200 * 60)]
+        rows = [Row(tuple(chr(33 + (seed + y + x) % 90) for x in range(200)), tuple(looks[y * 200 : y * 200 + 200])) for y in range(60)]
+        return Grid(200, tuple(rows))
+
+    def steps(seed: int) -> list[float]:
+        slices, times = diff_slices(picture(seed), picture(seed + 7), caps), []
+        while True:
+            start = time.process_time()
+            ended = next(slices, "end") == "end"
+            times.append(time.process_time() - start)
+            if ended:
+                return times
+
+    found = min((steps(seed) for seed in (1, 20_001, 40_001)), key=max)
+    assert len(found) > 2
+    assert max(found) < SLOWEST_STEP
+
+
+def test_steps_give_the_bytes_that_the_whole_gives() -> None:
+    one, two = random_grid(Random(5), 80, 24, COLOURED), random_grid(Random(6), 80, 24, COLOURED)
+    slices = diff_slices(one, two, XTERM)
+    while True:
+        try:
+            next(slices)
+        except StopIteration as done:
+            assert done.value == diff(one, two, XTERM)
+            break
