@@ -356,7 +356,7 @@ def main() -> None:
     with ExitStack() as stack:
         world = World(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))), stack)
         for part in wanted:
-            print(f"{part}: {(PARTS[part].__doc__ or '').strip()}", file=sys.stderr, flush=True)
+            print(f"{part}: {(PARTS[part].__doc__ or part).strip().splitlines()[0]}", file=sys.stderr, flush=True)
             result[part] = PARTS[part](world, args.full)
             if args.json:
                 Path(args.json).write_text(json.dumps(result, indent=2) + "\n")

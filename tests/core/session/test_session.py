@@ -283,3 +283,28 @@ def test_who_types_more_than_a_quarter_megabyte_while_connecting_is_held_until_t
     assert held == [[], [], [], [], [do.HoldTyping("p1")]]
     sent = of(do.ToEndpoint, session.handle(e.EndpointOpened(1.0)))
     assert sum(len(effect.data) for effect in sent) == 5 * 64 * 1024
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_the_short_way_is_taken_only_where_the_events_would_have_done_the_same(state: State) -> None:
+    session = in_state(state)
+    holder = session.plain_output()
+    assert (holder is not None) == (state is State.RUNNING)
+    if holder is not None:
+        assert session.handle(e.OutputReceived(5.0, b"x")) == [do.RecordOutput(b"x"), do.Show(holder, b"x", False)]
+    for data in (b"x", b"a\x1dd"):
+        for who in (session.owner, "nobody"):
+            plain = session.plain_input(6.0, who, data)
+            assert plain == (state is State.RUNNING and who == session.owner and b"\x1d" not in data)
+            if plain:
+                assert session.handle(e.InputReceived(6.0, who, data)) == [do.ToEndpoint(data)]
+
+
+def test_a_viewer_and_one_whose_chord_is_half_typed_do_not_take_the_short_way() -> None:
+    session = running()
+    joined(session, "p2", "bob")
+    assert not session.plain_input(5.0, "p2", b"x")
+    session.handle(e.InputReceived(5.0, session.owner, b"\x1d"))
+    assert not session.plain_input(5.0, session.owner, b"x")
+    session.handle(e.PauseRequested(6.0, "bob", "a break", hold=True))
+    assert session.plain_output() is None
