@@ -240,7 +240,9 @@ def _signpost(settings: Settings) -> Signpost:
 
 def _session_limits(settings: Settings) -> SessionLimits:
     wanted = settings.sessions
-    return SessionLimits(wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord))
+    return SessionLimits(
+        wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord), wanted.holder_size
+    )
 
 
 def _public_key(settings: Settings) -> bytes:

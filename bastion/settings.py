@@ -122,6 +122,9 @@ class SessionLimits(_Section):
     handback: Seconds = Field(
         default=600.0, description="Seconds that the keyboard rests with somebody else before it goes back to the session's owner."
     )
+    holder_size: bool = Field(
+        default=True, description="Whether the endpoint takes the window's size of who gets the keyboard; else it keeps the owner's."
+    )
     chord: str = Field(default="C-]", description="The key that speaks to the bastion in a session; C-] is free in shells and editors.")
     links: bool = Field(
         default=False,

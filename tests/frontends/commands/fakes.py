@@ -379,6 +379,11 @@ class FakeConnect:
             raise self.error
         return self.status
 
+    async def sftp(self, console, name, login=None):
+        """Note it; nothing is transferred here."""
+        self.calls.append(("sftp", name, login))
+        return 0
+
     async def join(self, console, prefix, wanted="viewer"):
         self.calls.append(("join", prefix, wanted))
         return self.status
