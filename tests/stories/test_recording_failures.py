@@ -184,7 +184,7 @@ def test_a_recording_at_its_limit_ends_the_session_with_the_reason_and_keeps_all
     done = own_bastion.ssh("alice", "connect web01 -- seq 1 10000000")
     assert done.returncode == 75
     assert b"The recording reached its limit" in done.stderr
-    until(lambda: list(own_bastion.home.glob("recordings/.pack/*")), "the recording is complete")
+    until(lambda: list(own_bastion.home.glob("recordings/.pack/*")), "the recording is complete", seconds=60)
     (cast,) = map(Cast.read, own_bastion.casts())
     assert cast.output.startswith(done.stdout)
     assert "80%" in " ".join(cast.all("m"))
