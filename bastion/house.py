@@ -160,7 +160,15 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
                 guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
-                    World(clock, dialer, auditor, store.sessions, settings.sessions.links, harvest if searched else None),
+                    World(
+                        clock,
+                        dialer,
+                        auditor,
+                        store.sessions,
+                        settings.sessions.links,
+                        settings.recording.largest,
+                        harvest if searched else None,
+                    ),
                     gatekeeper,
                     store.endpoints,
                     store.credentials,

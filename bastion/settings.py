@@ -156,8 +156,9 @@ class Recording(_Section):
     """How casts are written."""
 
     sync_seconds: Annotated[float, Field(gt=0, le=60)] = Field(default=1.0, description="A crash of the machine loses no more than this.")
-    largest: Count | Annotated[int, Field(le=2**40)] = Field(
-        default=2 * 1024**3, description="Bytes of one cast; a runaway output must not fill the disk."
+    largest: Annotated[int, Field(ge=0, le=2**40)] = Field(
+        default=8 * 1024**3,
+        description="Bytes of one cast at which its session ends, after warnings at 80 and 95 %: a runaway must not fill the disk; 0 is no limit.",
     )
     compression: Annotated[int, Field(ge=0, le=19)] = Field(
         default=3, description="zstd level that finished casts are packed with; 3 makes them some 12 times smaller, 0 leaves them plain."

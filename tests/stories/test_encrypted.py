@@ -29,7 +29,7 @@ def encrypting(own_bastion: Bastion, identity: pyrage.x25519.Identity, tmp_path:
     own_bastion.env["BASTION_RECORDING_ENCRYPT_TO"] = f"{identity.to_public()},{ssh_key}"
     own_bastion.start()
     own_bastion.ssh("alice", f"connect web01 -- echo {WORDS[:10]}''{WORDS[10:]}; seq 1 100000; echo the-end")
-    until(lambda: encrypted(own_bastion) and not list(own_bastion.home.glob("recordings/.pack/*")), "it is encrypted and signed")
+    until(lambda: encrypted(own_bastion) and not list(own_bastion.home.glob("recordings/.pack/*")), "it is encrypted and signed", seconds=60)
     return own_bastion
 
 

@@ -41,7 +41,7 @@ def test_a_token_that_a_pattern_knows_is_seen_live_and_kept_nowhere(own_bastion:
     terminal.type("Enter")
     terminal.wait_exit()
     terminal.close()
-    until(lambda: len(list(own_bastion.home.glob("recordings/.pack/*"))) == 3, "all three recordings are complete")
+    until(lambda: len(list(own_bastion.home.glob("recordings/.pack/*"))) == 3, "all three recordings are complete", seconds=60)
     assert len(everywhere(own_bastion)) > 10
     assert holding(own_bastion, TOKEN) == []
     blotted = [cast for cast in own_bastion.casts() if BLOT * 20 in cast.read_text()]
@@ -57,7 +57,7 @@ def test_the_key_that_opens_an_endpoint_is_blotted_out_where_its_session_shows_i
     secret_lines = [line for line in sshd.key.read_text().splitlines() if line and not line.startswith(("-----", "b3BlbnNzaC1rZXktdjE"))]
     assert len(secret_lines) >= 3
     assert all(line in shown.stdout.decode() for line in secret_lines)
-    until(lambda: list(own_bastion.home.glob("recordings/.pack/*")), "the recording is complete")
+    until(lambda: list(own_bastion.home.glob("recordings/.pack/*")), "the recording is complete", seconds=60)
     for line in secret_lines:
         assert holding(own_bastion, line) == []
 

@@ -22,13 +22,13 @@ def waiting(bastion: Bastion) -> list[Path]:
 def test_packed_recordings_are_played_given_out_and_verified_as_plain_ones(own_bastion: Bastion, tmp_path: Path) -> None:
     own_bastion.ssh("alice", "connect web01 -- echo first-thing; seq 1 20000; echo last-thing")
     (plain,) = own_bastion.casts()
-    until(lambda: waiting(own_bastion), "the recording is complete")
+    until(lambda: waiting(own_bastion), "the recording is complete", seconds=60)
     cast = plain.read_bytes()
     own_bastion.stop()
     assert plain.exists(), "it waits for its time"
     own_bastion.env["BASTION_RECORDING_COMPRESS_AFTER"] = "0"
     own_bastion.start()
-    (packed,) = until(lambda: not own_bastion.casts() and packs(own_bastion), "it is packed")
+    (packed,) = until(lambda: not own_bastion.casts() and packs(own_bastion), "it is packed", seconds=60)
     assert packed.stat().st_size * 3 < len(cast)
 
     session = own_bastion.json("aud", "recordings")[0]["id"]
@@ -65,13 +65,13 @@ def test_packed_recordings_are_played_given_out_and_verified_as_plain_ones(own_b
 def test_what_a_killed_bastion_left_unpacked_the_next_start_packs(own_bastion: Bastion) -> None:
     own_bastion.ssh("alice", "connect web01 -- echo before the kill")
     (plain,) = own_bastion.casts()
-    until(lambda: waiting(own_bastion), "the recording is complete")
+    until(lambda: waiting(own_bastion), "the recording is complete", seconds=60)
     cast = plain.read_bytes()
     own_bastion.stop(kill=True)
     (plain.parent / ".session.cast.new").write_bytes(b"half of a pack")
     own_bastion.env["BASTION_RECORDING_COMPRESS_AFTER"] = "0"
     own_bastion.start()
-    (packed,) = until(lambda: not own_bastion.casts() and packs(own_bastion), "it is packed")
+    (packed,) = until(lambda: not own_bastion.casts() and packs(own_bastion), "it is packed", seconds=60)
     assert not (plain.parent / ".session.cast.new").exists()
     session = own_bastion.json("aud", "recordings")[0]["id"]
     assert own_bastion.ssh("aud", f"cast {session}").stdout == cast

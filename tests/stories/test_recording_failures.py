@@ -175,3 +175,18 @@ def test_a_recordings_folder_that_is_a_file_keeps_the_server_from_starting_with_
     assert done.returncode == 78, (done.returncode, done.stderr)
     assert f"paths.recordings: {wrong} cannot be used: it is not a folder.".encode() in done.stderr
     assert os.path.isfile(wrong)
+
+
+def test_a_recording_at_its_limit_ends_the_session_with_the_reason_and_keeps_all_that_was_shown(own_bastion: Bastion) -> None:
+    own_bastion.stop()
+    own_bastion.env["BASTION_RECORDING_LARGEST"] = "1000000"
+    own_bastion.start()
+    done = own_bastion.ssh("alice", "connect web01 -- seq 1 10000000")
+    assert done.returncode == 75
+    assert b"The recording reached its limit" in done.stderr
+    until(lambda: list(own_bastion.home.glob("recordings/.pack/*")), "the recording is complete", seconds=60)
+    (cast,) = map(Cast.read, own_bastion.casts())
+    assert cast.output.startswith(done.stdout)
+    assert "80%" in " ".join(cast.all("m"))
+    assert own_bastion.ssh("aud", "verify --all").returncode == 0
+    assert own_bastion.ssh("alice", "connect web01 -- echo short").returncode == 0

@@ -9,7 +9,7 @@ from tests.lab.waiting import until
 def test_storage_is_shown_swept_and_a_recording_deleted_with_a_tombstone(own_bastion: Bastion) -> None:
     for word in ("first", "second"):
         own_bastion.ssh("alice", f"connect web01 -- echo {word}")
-    until(lambda: len(list(own_bastion.home.glob("recordings/.pack/*"))) == 2, "both recordings are complete")
+    until(lambda: len(list(own_bastion.home.glob("recordings/.pack/*"))) == 2, "both recordings are complete", seconds=60)
     use = own_bastion.json("root1", "storage")
     assert (use["recordings"], [row["name"] for row in use["by_endpoint"]], use["low"]) == (2, ["web01"], False)
     shown = own_bastion.ssh("root1", "storage")
@@ -42,7 +42,7 @@ def test_storage_is_shown_swept_and_a_recording_deleted_with_a_tombstone(own_bas
 
 def test_what_a_rule_no_longer_keeps_goes_by_itself_and_two_must_agree_where_the_setting_says_so(own_bastion: Bastion) -> None:
     own_bastion.ssh("alice", "connect web01 -- echo short-lived")
-    until(lambda: list(own_bastion.home.glob("recordings/.pack/*")), "the recording is complete")
+    until(lambda: list(own_bastion.home.glob("recordings/.pack/*")), "the recording is complete", seconds=60)
     own_bastion.admit_user("root2", "admin")
     own_bastion.stop()
     own_bastion.env["BASTION_RETENTION_TWO_PEOPLE"] = "true"
@@ -55,6 +55,6 @@ def test_what_a_rule_no_longer_keeps_goes_by_itself_and_two_must_agree_where_the
     own_bastion.stop()
     own_bastion.env["BASTION_RETENTION_RULES"] = "env=test 1s"
     own_bastion.start()
-    until(lambda: not own_bastion.casts(), "the sweep took it")
+    until(lambda: not own_bastion.casts(), "the sweep took it", seconds=60)
     (fact,) = until(lambda: own_bastion.audit("recording.expired"), "the sweep is in the chain")
     assert (fact["actor"], fact["reason"]) == ("system", "kept for env=test 1s")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from bastion.core.access.decision import Grant, SessionFacts, Terms
 from bastion.core.audit.event import AuditEvent
-from bastion.core.errors import BastionError
+from bastion.core.errors import BastionError, Ended
 from bastion.core.identity import Identity
 from bastion.core.session import effects as do
 from bastion.core.session import events as e
@@ -22,6 +23,7 @@ from bastion.core.session.session import Session
 from bastion.core.session.state import State
 from bastion.services.console import Console
 from bastion.services.live.audience import Audience
+from bastion.services.live.brim import Brim
 from bastion.services.live.inbox import Inbox
 from bastion.services.live.ledger import Ledger
 from bastion.services.live.reading import ScreenReader
@@ -71,6 +73,7 @@ class SessionActor:
         self._now = world.clock.monotonic
         self._request = request
         self._recording = recording
+        self._brim = Brim(world.largest, self._warn, self._end_full) if world.largest else None
         recording.on_failure = lambda error: self.post(e.RecordingFailed(self._now(), error.public))
         self._unlock = unlock
         self._on_finish = on_finish
@@ -148,6 +151,8 @@ class SessionActor:
             return
         self._bytes_out += len(data)
         self._inbox.output(data, stderr=stderr)
+        if self._brim is not None and (writer := self._recording.writer) is not None and writer.length >= self._brim.next:
+            self._brim.reached(writer.length)
         if self.session.lonely:
             self._hold_back("lonely")
             asyncio.get_running_loop().call_later(len(data) / LONELY_BYTES_A_SECOND, self._go_on, "lonely")
@@ -354,6 +359,15 @@ class SessionActor:
         self._recording.output(effect.data, self._now())
         if self._screen is not None:
             self._screen.push(effect.data)
+
+    def _warn(self, text: str) -> None:
+        """Tell everybody, and mark it in the recording."""
+        with suppress(Ended):  # the next output says so
+            self._recording.marker(text, self._now())
+        self._audience.notify(do.Notify((), text))
+
+    def _end_full(self, text: str) -> None:
+        self.post(e.EndRequested(self._now(), "system", "recording-full", text))
 
     def _record_input(self, effect: do.RecordInput) -> None:
         self._recording.input(effect.data, self._now(), effect.by)

@@ -18,5 +18,7 @@ class World:
     sessions: Sessions
     links: bool = False
     """Whether those who look on get the links that programs mark."""
+    largest: int = 0
+    """Bytes of one cast at which its session ends; 0 is no limit."""
     harvest: Harvest | None = None
     """Who brings lines to the search index; None where nothing is searched."""
