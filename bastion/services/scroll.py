@@ -157,6 +157,11 @@ class Scroll:
         return self._at >= self._end and not self._owed
 
     @property
+    def wants(self) -> bool:
+        """Whether rows of the page, or of the one above it, are not loaded yet."""
+        return self._missing() is not None
+
+    @property
     def at_start(self) -> bool:
         """Whether the page begins with the very first row."""
         return (self._at, self._row) == (0, 0)
