@@ -407,7 +407,7 @@ async def test_what_scrolled_by_can_be_read_page_by_page_and_left_where_it_was_s
 
 async def test_rows_that_a_larger_window_brought_back_are_told_once(folder: RecordingFolder) -> None:
     lines = [(n * 0.1, b"line %d of the log\r\n" % n) for n in range(100)]
-    record(folder, *lines[:60], (6.0, Size(40, 3)), *lines[60:80], (8.0, Size(60, 20)), *lines[80:], (10.0, Size(50, 8)), (10.1, b"end"))
+    record(folder, *lines[:60], (6.0, Size(40, 3)), *lines[60:80], (20.0, b"-"), (20.1, Size(60, 20)), *((at + 30, text) for at, text in lines[80:]), (50.0, Size(50, 8)), (50.1, b"end"))
     desk = Desk(size=Size(100, 40))
     task = await paused(folder, desk)
     desk.type("\x1b[F")
