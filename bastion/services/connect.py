@@ -20,6 +20,7 @@ from bastion.core.session.participants import Participant, Role
 from bastion.core.session.session import Session
 from bastion.core.session.state import State
 from bastion.core.transfer.rcp import Command, read_command
+from bastion.services.asking import ask_secret
 from bastion.services.console import Console
 from bastion.services.gatekeeper import Gatekeeper
 from bastion.services.live.actor import SessionActor
@@ -46,6 +47,7 @@ class Limits:
     participants: int = 10
     handback_seconds: float = 600.0
     chord: int = CHORD
+    holder_size: bool = True
 
     def bound(self, terms: Terms) -> Terms:
         """Return what policy says, made stricter where it is laxer than this."""
@@ -106,7 +108,8 @@ class Connect:
             raise Unavailable("audit.unwritable", "The audit log cannot be written, so no session starts. An admin must look: audit verify")
         self._opening.append(console.identity.user_id)
         try:
-            actor = await self._open(console, grant, kind, command, scp)
+            secret = await ask_secret(console, grant.login.name, name) if grant.login.method == "ask" else None
+            actor = await self._open(console, grant, kind, command, scp, secret)
         finally:
             self._opening.remove(console.identity.user_id)
         seat = actor.start(console)
@@ -146,10 +149,13 @@ class Connect:
                 "session.node_full", f"This bastion has {self._limits.per_node} sessions open, which is its limit. Try again later."
             )
 
-    async def _open(self, console: Console, grant: Grant, kind: str, command: bytes | None, scp: Command | None) -> SessionActor:
+    async def _open(
+        self, console: Console, grant: Grant, kind: str, command: bytes | None, scp: Command | None, typed: Secret | None
+    ) -> SessionActor:
         interactive = bool(console.term)
         identity = grant.identity
         session_id = self._new_id()
+        grant = replace(grant, session=session_id)
         record = SessionRecord(
             id=session_id,
             recording=session_id,
@@ -186,6 +192,7 @@ class Connect:
             frozenset({"control"}) | self._rights(identity, grant.endpoint, SessionFacts(owner_id=identity.user_id, owner=identity.name)),
         )
         session = Session(owner, grant.terms, interactive=interactive, chord=self._limits.chord)
+        session.takes_sizes = self._limits.holder_size
         request = ChannelRequest(
             term=console.term,
             size=console.size,
@@ -197,7 +204,9 @@ class Connect:
         if kind in ("sftp", "scp"):
             relay = Relay(world.dialer, grant, record, recording, self._policies, world.auditor, world.clock, scp)
             world, told = replace(world, dialer=relay), relay.quiet
-        actor = SessionActor(world, grant, record, session, request, told, lambda: self._unlock(grant.login, recording), self._live.remove)
+        actor = SessionActor(
+            world, grant, record, session, request, told, lambda: self._unlock(grant.login, recording, typed), self._live.remove
+        )
         self._live.add(actor)
         actor.begin()
         self._audit(
@@ -212,11 +221,13 @@ class Connect:
         spawn("endpoint-used", self._preferences.used(identity.user_id, record.endpoint, record.started_at))
         return actor
 
-    async def _unlock(self, login: Login, recording: Recording) -> Secret | None:
-        if login.credential_id is None:
-            return None
-        _, sealed = await self._credentials.get(login.credential_id)
-        secret = self._vault.open(sealed, row=login.credential_id, column="sealed")
+    async def _unlock(self, login: Login, recording: Recording, typed: Secret | None) -> Secret | None:
+        secret = typed
+        if secret is None:
+            if login.credential_id is None:
+                return None
+            _, sealed = await self._credentials.get(login.credential_id)
+            secret = self._vault.open(sealed, row=login.credential_id, column="sealed")
         if self._recorder.masks_credentials:
             recording.keep_out(secret.reveal())
         return secret

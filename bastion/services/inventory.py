@@ -36,6 +36,9 @@ _MAX_PASSWORD: Final = 1024
 class PrivateKeys(Protocol):
     """Reads private keys, which needs a library."""
 
+    def opened(self, private: Secret, passphrase: Secret) -> Secret:
+        """Return the key without its passphrase; `Invalid` when that does not open it."""
+
     def public_of(self, private: Secret) -> str:
         """Return the public line; `Invalid` when it cannot be read or has a passphrase."""
 
@@ -58,12 +61,12 @@ class NewEndpoint:
     legacy: bool = False
 
 
-def read_address(text: str) -> tuple[str, int]:
-    """Read `HOST`, `HOST:PORT`, `[IPV6]:PORT` or a bare IPv6 address. Raises `Invalid`."""
-    host, port = text, "22"
+def read_address(text: str, usual: int = 22) -> tuple[str, int]:
+    """Read `HOST`, `HOST:PORT`, `[IPV6]:PORT` or a bare IPv6 address; `usual` where no port is named. Raises `Invalid`."""
+    host, port = text, str(usual)
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
-        port = rest.removeprefix(":") or "22"
+        port = rest.removeprefix(":") or str(usual)
         if not bracket or (rest and not rest.startswith(":")):
             raise Invalid("address.invalid", f"'{safe_text(text, 80)}' is not an address: HOST, HOST:PORT or [IPV6]:PORT.")
     elif text.count(":") == 1:
@@ -145,6 +148,10 @@ class Inventory:
     async def scan(self, host: str, port: int) -> Sequence[HostKey]:
         """Return the host keys a machine presents now; `Unavailable` when it does not answer."""
         return await self._dialer.scan(host, port, SCAN_SECONDS)
+
+    def opened(self, private: Secret, passphrase: Secret) -> Secret:
+        """Return a private key without its passphrase, to be sealed; `Invalid` when that does not open it."""
+        return self._private_keys.opened(private, passphrase)
 
     async def check(self, wanted: NewEndpoint) -> None:
         """Raise `Invalid` or `Conflict` for what can be known before anything is dialled or asked."""

@@ -124,11 +124,12 @@ def client_options(
     rekey_bytes: int = 1 << 30,
     rekey_seconds: float = 3600.0,
     legacy: bool = False,
+    keepalive: float = 8.0,
 ) -> SSHClientConnectionOptions:
     """Options for `connect`, to be built once for an endpoint and login.
 
     `known_hosts` as asyncssh takes it, for example `([host_key], [ca_key], [revoked_key])`; None, which
-    would mean "trust anybody", is a ValueError. `legacy` accepts the algorithms of old endpoints
+    would mean "trust anybody", is a ValueError. An endpoint that is silent for three times `keepalive` seconds is lost. `legacy` accepts the algorithms of old endpoints
     (LEGACY); whoever sets it must audit it.
     """
     if known_hosts is None:
@@ -162,8 +163,8 @@ def client_options(
         host_based_auth=False,
         utf8_decode_errors="replace",
         login_timeout=login_timeout,
-        keepalive_interval=15,
-        keepalive_count_max=3,
+        keepalive_interval=keepalive,
+        keepalive_count_max=2,
         agent_forwarding=False,
         x11_forwarding=False,
         encoding=None,

@@ -22,6 +22,7 @@ def test_an_endpoint_that_trusts_the_user_ca_is_reached_with_a_certificate_of_mi
         done = own_bastion.ssh("alice", "connect ca01 -- echo certified")
         assert (done.returncode, done.stdout) == (0, b"certified\n"), done.stderr
         log = (server.folder / "log").read_text()
-        assert "alice through the bastion to ca01" in log
+        session = own_bastion.audit("session.started")[-1]["session"]
+        assert f"bastion session {session} of alice on ca01" in log
     finally:
         server.stop()

@@ -11,6 +11,7 @@ import asyncssh
 import pytest
 
 from tests.lab.bastion import Bastion
+from tests.lab.waiting import until
 
 PASSWORD = "Planted-Secret-4711"
 
@@ -95,3 +96,23 @@ def test_a_wrong_stored_password_is_one_clear_line(own_bastion: Bastion, applian
     assert done.returncode == 69
     assert done.stderr.count(b"\n") == 1
     assert b"refused the stored credential" in done.stderr
+
+
+def test_a_password_that_people_type_opens_the_endpoint_and_is_kept_nowhere(own_bastion: Bastion, appliance: tuple[int, Path]) -> None:
+    port, public = appliance
+    own_bastion.program("endpoint", "add", "plc03", f"127.0.0.1:{port}", "--login", "svc", "--ask", "--host-key", str(public))
+    window = own_bastion.tmux("alice", "connect plc03 -- show clock")
+    try:
+        window.wait("not kept, not recorded")
+        window.text("x" + PASSWORD[:4])
+        window.type("C-u")
+        window.text(PASSWORD + "x")
+        window.type("BSpace", "Enter")
+        window.wait("hello from the appliance: show clock")
+        assert PASSWORD not in window.screen()
+        assert window.wait_exit() == 3
+    finally:
+        window.close()
+    until(lambda: own_bastion.audit("session.ended"), "the session is over")
+    found = [path for path in own_bastion.folder.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
+    assert found == []

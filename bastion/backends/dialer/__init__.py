@@ -1,4 +1,4 @@
-"""Opens channels on endpoints: SSH through `bastion.wire`, local commands in a PTY. Decides nothing."""
+"""Opens channels on endpoints: SSH through `bastion.wire`, telnet, local commands in a PTY. Decides nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bastion.backends.dialer.local import dial_local
 from bastion.backends.dialer.ssh import SshDialer
+from bastion.backends.dialer.telnet import dial_telnet, probe
 from bastion.core.access.decision import Grant
 from bastion.core.access.endpoint import Endpoint, HostKey
 from bastion.core.errors import Unavailable
@@ -32,6 +33,8 @@ class EndpointDialer:
         match grant.endpoint.kind:
             case "ssh":
                 return await self._ssh.dial(grant, request, events, unlock)
+            case "telnet":
+                return await dial_telnet(grant, request, events, unlock, *self._ssh.timeouts)
             case "local":
                 return await dial_local(grant, request, events, self._home)
             case kind:
@@ -43,4 +46,4 @@ class EndpointDialer:
 
     async def verify(self, endpoint: Endpoint, timeout: float) -> None:
         """Return when the endpoint answers with a trusted host key or certificate."""
-        await self._ssh.verify(endpoint, timeout)
+        await (probe(endpoint, timeout) if endpoint.kind == "telnet" else self._ssh.verify(endpoint, timeout))

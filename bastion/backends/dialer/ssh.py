@@ -87,7 +87,7 @@ class _Relay(ClientSession):
         if how is not None:
             self._events.closed(how.status, how.signal or None, "")
         elif exc is not None:
-            self._events.closed(None, None, f"The endpoint was lost: {safe_text(str(exc))[:200] or 'connection closed'}.")
+            self._events.closed(None, None, f"The endpoint was lost: {_lost(exc)}.")
         else:
             self._events.closed(0, None, "")
         if self._connection is not None:
@@ -149,10 +149,18 @@ class _Channel:
 class SshDialer:
     """Dials SSH endpoints. `user_ca` is the file of the key that signs certificates for logins of method "ca"."""
 
-    def __init__(self, user_ca: Path, connect_timeout: float = CONNECT_SECONDS, login_timeout: float = LOGIN_SECONDS) -> None:
+    def __init__(
+        self, user_ca: Path, connect_timeout: float = CONNECT_SECONDS, login_timeout: float = LOGIN_SECONDS, keepalive: float = 8.0
+    ) -> None:
+        self._keepalive = keepalive
         self._user_ca = user_ca
         self._connect_timeout = connect_timeout
         self._login_timeout = login_timeout
+
+    @property
+    def timeouts(self) -> tuple[float, float]:
+        """Return seconds until an endpoint must be reached, and until it must have let us in."""
+        return self._connect_timeout, self._login_timeout
 
     def _certified(self, grant: Grant) -> Any:
         """Make a key for this one connection and a certificate that is good for minutes (OpenSSH PROTOCOL.certkeys)."""
@@ -163,7 +171,7 @@ class SshDialer:
         key = asyncssh.generate_private_key("ssh-ed25519")
         certificate = authority.generate_user_certificate(
             key,
-            key_id=f"{grant.identity.name} through the bastion to {grant.endpoint.name}",
+            key_id=f"bastion session {grant.session or 'none'} of {grant.identity.name} on {grant.endpoint.name}",
             principals=[grant.login.name],
             valid_after="-1m",  # clocks differ a little
             valid_before=f"+{CERTIFICATE_MINUTES}m",
@@ -221,7 +229,7 @@ class SshDialer:
         far = _Far()
         options = await self._options(grant, far, unlock)
         try:
-            return await self._connected(endpoint, far, options)
+            return await self._connected(endpoint, far, options, asked=grant.login.method == "ask")
         finally:
             far.password = None
 
@@ -252,6 +260,7 @@ class SshDialer:
             password=password,
             host_key_alias=endpoint.certified_name if authorities else None,
             legacy=endpoint.legacy,
+            keepalive=self._keepalive,
             login_timeout=self._login_timeout,
         )
         wanted = {algorithm for key in pinned for algorithm in key.sig_algorithms}
@@ -278,7 +287,7 @@ class SshDialer:
             raise _unreachable(endpoint, error) from error
         connection.abort()
 
-    async def _connected(self, endpoint: Endpoint, far: _Far, options: Any) -> ClientConnection:
+    async def _connected(self, endpoint: Endpoint, far: _Far, options: Any, *, asked: bool) -> ClientConnection:
         name = f"{endpoint.name} ({endpoint.address})"
         try:
             return await connect(
@@ -291,9 +300,8 @@ class SshDialer:
         except asyncssh.HostKeyNotVerifiable as error:
             raise _untrusted(endpoint, far, error) from error
         except asyncssh.PermissionDenied as error:
-            raise Unavailable(
-                "endpoint.auth_failed", f"{name} refused the stored credential of its login. An admin can replace it.", str(error)
-            ) from error
+            what = "the password that you typed" if asked else "the stored credential of its login. An admin can replace it"
+            raise Unavailable("endpoint.auth_failed", f"{name} refused {what}.", str(error)) from error
         except asyncssh.KeyExchangeFailed as error:
             raise _no_common(endpoint, error) from error
         except (asyncssh.Error, OSError, ValueError) as error:
@@ -368,6 +376,12 @@ def _untrusted(endpoint: Endpoint, far: _Far, error: Exception) -> Unavailable:
         f"The host key of {endpoint.name} CHANGED: pinned {pinned}, presented {key.get_fingerprint()}. "
         f"Not connected: somebody may be in between. If the machine was reinstalled, an admin accepts it: endpoint accept-key {endpoint.name} --reason TEXT",
     )
+
+
+def _lost(error: Exception) -> str:
+    """Return how a connection went that had been open."""
+    text = safe_text(str(error))[:200].rstrip(".")
+    return "it no longer answers" if "keepalive" in text else text[:1].lower() + text[1:] or "connection closed"
 
 
 def _reason(error: BaseException) -> str:

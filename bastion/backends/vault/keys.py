@@ -28,6 +28,18 @@ class Keys:
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
         return Secret(private), f"{public} {comment}".strip()
 
+    def opened(self, private: Secret, passphrase: Secret) -> Secret:
+        """Return the key without its passphrase; `Invalid` when that does not open it."""
+        data, word = private.reveal(), passphrase.reveal()
+        load = load_ssh_private_key if b"OPENSSH PRIVATE KEY" in data else load_pem_private_key
+        try:
+            key = load(data, password=word)
+        except TypeError as error:
+            raise Invalid("key.no_passphrase", "That key has no passphrase; leave out --passphrase.") from error
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise Invalid("key.passphrase_wrong", "That passphrase does not open the key, or it is no private key.") from error
+        return Secret(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+
     def public_of(self, private: Secret) -> str:
         """Return the public line of a private key; `Invalid` when it cannot be read or has a passphrase."""
         data = private.reveal()
@@ -38,6 +50,8 @@ class Keys:
                 raise Invalid("key.dsa", "That is a DSA key; nobody accepts those any more. Make another: ssh-keygen -t ed25519")
             return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
         except TypeError as error:
-            raise Invalid("key.passphrase", "That key has a passphrase. Take it away from a copy: ssh-keygen -p -f COPY") from error
+            raise Invalid(
+                "key.passphrase", "That key has a passphrase. Add --passphrase: it is asked for, or is the first line of standard input."
+            ) from error
         except (ValueError, UnsupportedAlgorithm, AttributeError) as error:
             raise Invalid("key.unreadable", "That is no private key in OpenSSH's or PEM format.") from error

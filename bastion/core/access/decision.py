@@ -210,3 +210,5 @@ class Grant:
     rule: str
     terms: Terms
     expires_at: float | None = None
+    session: str = ""
+    """The session's id, for what tells the endpoint who comes."""

@@ -53,7 +53,10 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A machine behind the bastion. `kind`: "ssh", or "local" (a command in a PTY on this host)."""
+    """A machine behind the bastion. `kind`: "ssh", "telnet", or "local" (a command in a PTY on this host).
+
+    `command`: of a local one what it runs; of a telnet one the prompts of its login and password, where they are unusual.
+    """
 
     id: str
     name: str

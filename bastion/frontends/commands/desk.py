@@ -16,7 +16,7 @@ from bastion.core.session.chord import CHORD
 from bastion.core.text import safe_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bastion.core.access.endpoint import Endpoint
     from bastion.core.identity import Identity
@@ -223,6 +223,13 @@ class Connect(Protocol):
         """Bring the owner back to a detached session."""
 
 
+class Rotation(Protocol):
+    """New keys for logins (`services.rotation.Rotation`)."""
+
+    async def rotate(self, by: Identity, endpoint: Endpoint, login_name: str | None, file: str, say: Callable[[str], None]) -> str:
+        """Give that login a new key; return its public line. What raises left the old key in force, or says which."""
+
+
 class Node(Protocol):
     """This process (`services.node.Node`)."""
 
@@ -257,6 +264,7 @@ class Desk:
     """The key that speaks to the bastion in a session."""
     node: Node | None = None
     """None where nothing is served: the host's program on its own."""
+    rotation: Rotation | None = None
     storage: Storage | None = None
     stocktaking: Stocktaking | None = None
     signpost: Signpost | None = None

@@ -67,6 +67,10 @@ def fill(endpoint: Noun) -> None:
         if one.kind == "local":
             door.say(f"{one.name}: runs here, nothing to reach.")
             return
+        if one.kind == "telnet":
+            await door.desk.inventory.verify(one)
+            door.say(f"{one.name}: answers; telnet proves no more.")
+            return
         judged = [] if one.authorities and not one.pinned else await door.desk.inventory.judge(one)
         for key, verdict in judged:
             door.say(f"{verdict.value:<8} {key.algorithm} {key.fingerprint}")

@@ -12,7 +12,7 @@ import click
 from bastion.core.access.endpoint import Endpoint
 from bastion.core.errors import Invalid
 from bastion.core.text import safe_text
-from bastion.frontends.commands import endpoint_trust, stock
+from bastion.frontends.commands import endpoint_telnet, endpoint_trust, stock
 from bastion.frontends.commands.endpoint_trust import agree, key_row, literal
 from bastion.frontends.commands.output import Row, facts, rfc3339
 from bastion.frontends.commands.output import as_json as to_json
@@ -49,6 +49,7 @@ def fill(root: Noun) -> None:
     _fill_changes(endpoint)
     endpoint_trust.fill(endpoint)
     stock.fill(endpoint)
+    endpoint_telnet.fill(endpoint)
 
     @endpoint.verb("list", action=ACTION, examples=["endpoint list", "endpoint list --json"])
     @json_option
@@ -105,6 +106,7 @@ def _fill_changes(endpoint: Noun) -> None:
     @click.argument("address", metavar="HOST[:PORT]")
     @click.option("--login", required=True, metavar="LOGIN", help="The account there.")
     @click.option("--key", metavar="FILE|-", help="Private key that unlocks it; - reads standard input.")
+    @click.option("--passphrase", is_flag=True, help="The key has one: its first line on standard input, before the key; it is not kept.")
     @click.option("--password-stdin", is_flag=True, help="Password that unlocks it, from standard input.")
     @click.option("--ca", is_flag=True, help="A certificate of the bastion's user CA unlocks it.")
     @click.option("--ask", is_flag=True, help="Whoever connects types the password.")
@@ -120,6 +122,7 @@ def _fill_changes(endpoint: Noun) -> None:
         address: str,
         login: str,
         key: str | None,
+        passphrase: bool,  # noqa: FBT001
         password_stdin: bool,  # noqa: FBT001
         ca: bool,  # noqa: FBT001
         ask: bool,  # noqa: FBT001
@@ -137,6 +140,9 @@ def _fill_changes(endpoint: Noun) -> None:
             raise Invalid("endpoint.method", "Say what unlocks the login: exactly one of --key, --password-stdin, --ca, --ask.")
         host, port = read_address(address)
         secret = await _secret(door, chosen[0], key)
+        if passphrase and secret is not None and chosen[0] == "key":
+            first, _, rest = secret.reveal().partition(b"\n")
+            secret = door.desk.inventory.opened(Secret(rest), Secret(first.rstrip(b"\r")))
         pinned = (
             *(read_host_keys(literal(host_key)) if host_key else ()),
             *(read_host_authorities(literal(host_ca)) if host_ca else ()),

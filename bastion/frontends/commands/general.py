@@ -13,6 +13,7 @@ from bastion.core.errors import Invalid
 from bastion.core.text import safe_text
 from bastion.core.values import endpoint_name, login_name
 from bastion.frontends.commands.desk import visible_endpoints
+from bastion.frontends.commands.once_more import offering_again
 from bastion.frontends.commands.output import Row, as_json, facts, rfc3339, when
 from bastion.frontends.commands.verbs import ENDPOINT, SELF, Noun, Shown, json_option
 from bastion.frontends.commands.window_list import in_windows, menu_in_windows
@@ -112,7 +113,8 @@ def fill(root: Noun) -> None:
         account = login_name(login) if login else None
         if tail is not None:
             return await door.desk.connect.connect(door.handover(), name, account, tail)
-        return await in_windows(door, lambda console: door.desk.connect.connect(console, name, account, None), name, fresh=False)
+        shell = offering_again(door, lambda console: door.desk.connect.connect(console, name, account, None))
+        return await in_windows(door, shell, name, fresh=False)
 
     @root.verb("sftp", action="sftp", asks="service", examples=["sftp web01"])
     @click.argument("endpoint", type=ENDPOINT, metavar="NAME")

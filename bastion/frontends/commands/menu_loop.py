@@ -19,6 +19,7 @@ from bastion.core.terminal.caps import Caps
 from bastion.core.terminal.diff import diff
 from bastion.frontends.commands.desk import SessionView, visible_endpoints
 from bastion.frontends.commands.door import Door, Gone
+from bastion.frontends.commands.once_more import offering_again
 from bastion.frontends.commands.screen_events import ConsoleEvents
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ async def _open(door: Door, item: MenuItem) -> str:
 async def _enter(door: Door, item: MenuItem, console: Console) -> int:
     connect = door.desk.connect
     if item.kind == "endpoint":
-        return await connect.connect(console, item.name, None, None)
+        return await offering_again(door, lambda at: connect.connect(at, item.name, None, None))(console)
     if "attach" in item.actions:
         return await connect.attach(console, item.name)
     return await connect.join(console, item.name, "viewer")

@@ -379,6 +379,10 @@ class FakeConnect:
             raise self.error
         return self.status
 
+    async def sftp(self, console, name, login=None):
+        self.calls.append(("sftp", name, login))
+        return self.status
+
     async def join(self, console, prefix, wanted="viewer"):
         self.calls.append(("join", prefix, wanted))
         return self.status
@@ -471,6 +475,9 @@ class FakePreferences:
 
 
 class FakeReplay:
+    async def encrypted_to(self, session_id):
+        return ""
+
     async def play(self, session_id, console, *, at=0, speed=1.0, needle="", paused=False):
         console.write(f"played {session_id} x{speed}{f' at {at}' if at else ''}{' paused' if paused else ''}\n".encode())
 

@@ -55,7 +55,8 @@ ARGUMENTS = {
     "user add": "bob2 --key -", "user show": "bob", "user lock": "bob --reason x --yes", "user unlock": "bob", "user role": "bob --add admin",
     "user key": "bob --add -", "user remove": "bob --yes", "endpoint add": "new 10.0.0.1 --login x --ca --yes", "endpoint show": "web01",
     "endpoint scan": "10.0.0.1", "endpoint test": "web01", "endpoint accept-key": "web01 --yes --reason moved", "endpoint remove": "web01 --yes",
-    "endpoint import": "-", "recordings delete": "aa11 --reason x --yes", "policy explain": "--user bob --action connect",
+    "endpoint import": "-", "endpoint add-telnet": "new 10.0.0.1 --login x --ask --yes",
+    "recordings delete": "aa11 --reason x --yes", "credential rotate": "web01 --yes", "policy explain": "--user bob --action connect",
 }  # fmt: skip
 GATED = [path for path, verb in VERBS if verb.asks == "gate" and verb.action != verbs.SELF]
 
