@@ -187,7 +187,7 @@ class Player:
         if scroll.left:
             self._scroll = None
             return None
-        if "scroll" not in self._jobs:
+        if scroll.wants:
             self._start("scroll", scroll.load)  # a page ahead
         grid = view.pile([view.marked(row, self._needle) for row in page] if self._marked else page, columns)
         shown = window(grid, Viewport(columns, lines - len(kept), left=self._viewport.left, follow=False))

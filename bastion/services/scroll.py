@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from bastion.core.recording.reader import CastReader, parse_size
 from bastion.core.terminal import Terminal
 from bastion.core.terminal.line import unpack
-from bastion.core.terminal.past import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -102,23 +101,23 @@ class _Block:
         Another width lays all rows out anew, so their number says nothing; the amount of text in them does.
         """
         self._take()
-        before = _amount(self._terminal.screen.history())
+        before = self._terminal.screen.history()
         self._terminal.resize(columns, lines)
         history = self._terminal.screen.history()
         self._seen = len(history)
         if not self._begun:
             return
-        change = _amount(history) - before
+        change = _amount(history) - _amount(before)
         while change > 0 and self._seen:
             self._seen -= 1
             change -= _amount(history[self._seen : self._seen + 1])
         self._take()
-        while change < 0 and (self.rows or self.eaten < ROWS):
+        while change < 0 and before:
+            change += _amount([before.pop()])
             if self.rows:
-                change += _amount([self.rows.pop()])
+                self.rows.pop()
             else:
-                self.eaten += 1
-                change += columns  # about: rows of the stretch before, which are on the screen again
+                self.eaten += 1  # a row of the stretch before, which is on the screen again
 
     def time(self, row: int) -> int | None:
         """Return when that row left the screen."""
@@ -155,6 +154,11 @@ class Scroll:
     def left(self) -> bool:
         """Whether the page is back at the screen: nothing of before is in sight."""
         return self._at >= self._end and not self._owed
+
+    @property
+    def wants(self) -> bool:
+        """Whether rows of the page, or of the one above it, are not loaded yet."""
+        return self._missing() is not None
 
     @property
     def at_start(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -406,7 +407,7 @@ async def test_what_scrolled_by_can_be_read_page_by_page_and_left_where_it_was_s
 
 async def test_rows_that_a_larger_window_brought_back_are_told_once(folder: RecordingFolder) -> None:
     lines = [(n * 0.1, b"line %d of the log\r\n" % n) for n in range(100)]
-    record(folder, *lines[:60], (6.0, Size(40, 3)), *lines[60:80], (8.0, Size(60, 20)), *lines[80:], (10.0, Size(50, 8)), (10.1, b"end"))
+    record(folder, *lines[:60], (6.0, Size(40, 3)), *lines[60:80], (20.0, b"-"), (20.1, Size(60, 20)), *((at + 30, text) for at, text in lines[80:]), (50.0, Size(50, 8)), (50.1, b"end"))
     desk = Desk(size=Size(100, 40))
     task = await paused(folder, desk)
     desk.type("\x1b[F")
@@ -490,4 +491,21 @@ async def test_who_held_control_is_named_and_coloured(folder: RecordingFolder) -
     desk.type("9")
     await desk.shows("● bob")
     await desk.until(lambda: len({style.fg for style in desk.glass.snapshot().rows[-2].styles}) >= 2)
+    await quit_player(desk, task)
+
+
+async def test_a_page_that_stands_still_costs_nothing_and_escape_leaves_it(folder: RecordingFolder) -> None:
+    record(folder, *((n * 0.5, b"line %d of the log\r\n" % n) for n in range(300)))
+    desk = Desk(size=Size(100, 10))
+    task = await paused(folder, desk)
+    desk.type("\x1b[F")
+    await desk.shows("line 299")
+    desk.type("\x1b[5~")
+    await desk.shows("scrolled back")
+    await asyncio.sleep(0.3)
+    spent = time.process_time()
+    await asyncio.sleep(0.5)
+    assert time.process_time() - spent < 0.25
+    desk.type("\x1b")
+    await desk.until(lambda: "scrolled back" not in desk.text())
     await quit_player(desk, task)

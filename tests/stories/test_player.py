@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -71,10 +73,12 @@ def resized(window: Tmux, columns: int, lines: int) -> None:
 def player(bastion: Bastion, recorded: str, request: pytest.FixtureRequest) -> Iterator[Tmux]:
     """A replay at its start, paused."""
     columns, lines = request.param
-    opened = bastion.tmux("aud", "replay", recorded, "--speed", "0.25", columns=columns, lines=lines)
-    opened.wait("playing")
-    opened.text(" ")
+    opened = bastion.tmux("aud", "replay", recorded, "--speed", "64", columns=columns, lines=lines)
+    opened.wait(" end")
+    opened.text(",")  # a step back: it stands still there
     opened.wait("paused")
+    opened.type("Home")
+    opened.wait(" 0:00/")
     yield opened
     opened.close()
 
@@ -85,11 +89,11 @@ def test_a_replay_is_seen_searched_scrolled_and_left_in_any_window(player: Tmux,
     player.type("Enter")
     assert player.wait("found 'sec").startswith("the secret plan")
     player.type("End")
-    player.wait("large\n")
+    player.wait("  end")
     player.text("N")
     player.wait("the secret plan")
     player.type("End")
-    player.wait("large\n")
+    player.wait("  end")
     for _ in range(12):
         if "compiling 10\n" in player.screen():
             break
@@ -178,3 +182,16 @@ def test_without_a_terminal_a_replay_is_a_transcript_that_says_so(bastion: Basti
     assert picture.returncode == 0
     assert picture.stdout.startswith(b"<svg")
     assert b">large</text>" in picture.stdout
+
+
+def test_stock_asciinema_plays_the_v2_export_of_it(bastion: Bastion, recorded: str, tmp_path: Path) -> None:
+    given = bastion.ssh("aud", f"cast {recorded} --v2")
+    assert given.returncode == 0
+    file = tmp_path / "session.cast"
+    file.write_bytes(given.stdout)
+    done = subprocess.run(
+        ["script", "-qec", f"asciinema cat {file}", "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout.decode()
+    assert b"compiling 49\r\n" in done.stdout
+    assert b"bob was here\r\n" in done.stdout
