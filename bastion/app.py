@@ -94,7 +94,7 @@ class Host:
             house.desk.people.changed = revocation.look_again
             house.policies.on_change(lambda _policy, _epoch: revocation.look_again())
             recording = spawn("recorder", house.recorder.run())
-            if not settings.recording.search:
+            if not settings.recording.search or settings.recording.encrypt_to:
                 house.harvest.stop()
             harvest = spawn("harvest", house.harvest.run())
             beside = {

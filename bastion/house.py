@@ -22,13 +22,12 @@ from bastion.backends.policies.document import read_document
 from bastion.backends.recordings import RecordingFolder
 from bastion.backends.recordings.beside import PackingProcess
 from bastion.backends.search import SqliteIndex
-from bastion.backends.store import Store, open_store
+from bastion.backends.store import Store, open_store, witness
 from bastion.backends.store.ids import RandomIds
-from bastion.backends.store.witness import FileWitness, SyslogWitness, Witness
 from bastion.backends.vault import AesVault, Ed25519Signer
 from bastion.backends.vault.keys import Keys
 from bastion.backends.vault.signer import public_path
-from bastion.core.errors import Misconfigured, Unavailable
+from bastion.core.errors import Unavailable
 from bastion.core.recording import retention
 from bastion.core.session.chord import parse_chord
 from bastion.frontends.commands.desk import Desk
@@ -124,15 +123,15 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     signer = Ed25519Signer.create(settings.path(AUDIT_KEY))
     source = PolicyFolder(settings.policies)
     policies = await Policies.start(source)
-    try:
-        rules = mask_rules(settings.recording.mask)
-    except ValueError as error:
-        raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
+    rules = mask_rules(settings.recording.mask)
+    copy = settings.home / settings.audit.checkpoints if settings.audit.checkpoints else None
+    witnesses = witness.chosen(copy, settings.audit.syslog, settings.node)
     with the_only_one(settings.home):
-        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer, witnesses=_witnesses(settings))
+        store = await open_store(settings.database, node=settings.node, clock=clock, signer=signer, witnesses=witnesses)
         try:
             async with Auditor(store.audit, clock) as auditor, contextlib.AsyncExitStack() as closing:
-                recordings = RecordingFolder(str(settings.recordings))
+                encrypt_to = settings.recording.encrypt_to
+                recordings = RecordingFolder(str(settings.recordings), encrypt_to)
                 recorder = Recorder(
                     recordings,
                     clock,
@@ -144,8 +143,9 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                     rules=rules,
                     masks_credentials=settings.recording.mask_credentials,
                 )
-                packing = PackingProcess(recordings.root, settings.recording.compression)
-                packer = Packer(recordings, clock, packing, after=settings.recording.compress_after)
+                packing = PackingProcess(recordings.root, settings.recording.compression, encrypt_to)
+                # What is to be encrypted does not lie about in the plain
+                packer = Packer(recordings, clock, packing, after=0.0 if encrypt_to else settings.recording.compress_after, signer=signer)
                 gatekeeper = Gatekeeper(policies, source, clock)
                 dialer = EndpointDialer(
                     ssh_dialer(settings),
@@ -154,12 +154,13 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 index = SqliteIndex(settings.database.with_name(SEARCH_FILE))
                 closing.push_async_callback(index.close)
                 harvest = Harvest(index, recordings, store.sessions, clock)
+                searched = settings.recording.search and not encrypt_to  # an index would be a copy that everybody can read
                 live = Live()
                 control = Control(live, gatekeeper, auditor, clock)
                 invitations = Invitations(live, control, gatekeeper, store.users, auditor, clock)
                 guests = Guests(control, invitations, gatekeeper, auditor, clock, ids.code)
                 connect = Connect(
-                    World(clock, dialer, auditor, store.sessions, settings.sessions.links, harvest if settings.recording.search else None),
+                    World(clock, dialer, auditor, store.sessions, settings.sessions.links, harvest if searched else None),
                     gatekeeper,
                     store.endpoints,
                     store.credentials,
@@ -218,19 +219,6 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             await store.close()
 
 
-def _witnesses(settings: Settings) -> list[Witness]:
-    """Return who is told of the audit log's checkpoints. Raises `Misconfigured`."""
-    told: list[Witness] = []
-    if settings.audit.checkpoints:
-        told.append(FileWitness(settings.home / settings.audit.checkpoints))
-    if settings.audit.syslog:
-        try:
-            told.append(SyslogWitness(settings.audit.syslog, settings.node))
-        except ValueError as error:
-            raise Misconfigured("settings.invalid", f"audit.syslog: {error}.") from error
-    return told
-
-
 def ssh_dialer(settings: Settings) -> SshDialer:
     """Return what dials SSH endpoints with the times of the settings."""
     limits = settings.sessions
@@ -244,7 +232,9 @@ def _signpost(settings: Settings) -> Signpost:
 
 def _session_limits(settings: Settings) -> SessionLimits:
     wanted = settings.sessions
-    return SessionLimits(wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord))
+    return SessionLimits(
+        wanted.per_user, wanted.per_node, wanted.participants, wanted.handback, parse_chord(wanted.chord), wanted.holder_size
+    )
 
 
 def _public_key(settings: Settings) -> bytes:

@@ -122,6 +122,9 @@ class SessionLimits(_Section):
     handback: Seconds = Field(
         default=600.0, description="Seconds that the keyboard rests with somebody else before it goes back to the session's owner."
     )
+    holder_size: bool = Field(
+        default=True, description="Whether the endpoint takes the window's size of who gets the keyboard; else it keeps the owner's."
+    )
     chord: str = Field(default="C-]", description="The key that speaks to the bastion in a session; C-] is free in shells and editors.")
     links: bool = Field(
         default=False,
@@ -162,6 +165,10 @@ class Recording(_Section):
     compress_after: Annotated[float, Field(ge=0, le=30 * 86400)] = Field(
         default=60.0, description="Seconds from a session's end until its cast is packed: what is looked at right away stays as it is."
     )
+    encrypt_to: tuple[str, ...] = Field(
+        default=(),
+        description="Public keys (age1... or ssh-ed25519 ...) of auditors: finished casts are encrypted to them, and only they can read them.",
+    )
     mask_credentials: bool = Field(
         default=True, description="Blots out the credential that opened the endpoint wherever its session shows it."
     )
@@ -170,7 +177,8 @@ class Recording(_Section):
         description="Patterns (RE2) of more secrets, such as 'AKIA[0-9A-Z]{16}': blotted out in recordings, not in what people see.",
     )
     search: bool = Field(
-        default=True, description="Whether what stands on screens is indexed for `search`; it costs under 5 % of a session's work."
+        default=True,
+        description="Whether what stands on screens is indexed for `search` (never where casts are encrypted); it costs under 5 % of a session's work.",
     )
     free_share: Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=0.05, description="New sessions are refused below this share of free disk."
@@ -345,7 +353,7 @@ def _from_environment(environ: Mapping[str, str]) -> list[tuple[str, object, str
         if variable.startswith(_PREFIX) and variable not in _NOT_SETTINGS:
             name = known.get(variable, variable)
             text = environ[variable]
-            lists = name.endswith(("networks", "proxy_protocol_from", "retention.rules"))
+            lists = name.endswith(("networks", "proxy_protocol_from", "retention.rules", "encrypt_to"))
             if name == "recording.mask":  # a pattern may well hold a comma
                 lists, text = True, text.replace(",", "\0").replace("\n", ",")
             value = [part.strip().replace("\0", ",") for part in text.split(",") if part.strip()] if lists else text

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import re2
 
+from bastion.core.errors import Misconfigured
 from bastion.core.recording.mask import Rules, Searcher
 
 if TYPE_CHECKING:
@@ -21,7 +22,14 @@ _MEMORY: Final = 8 << 20
 
 
 def mask_rules(patterns: Sequence[str]) -> Rules:
-    """Return what masks look for. Raises `ValueError` with a sentence for a pattern that RE2 cannot take."""
+    """Return what masks look for. Raises `Misconfigured` for a pattern that RE2 cannot take."""
+    try:
+        return _rules(patterns)
+    except ValueError as error:
+        raise Misconfigured("settings.invalid", f"recording.mask: {error}.") from error
+
+
+def _rules(patterns: Sequence[str]) -> Rules:
     for pattern in patterns:
         found = _compiled(pattern)
         if found.search(b"", 0) is not None:

@@ -47,6 +47,7 @@ class Limits:
     participants: int = 10
     handback_seconds: float = 600.0
     chord: int = CHORD
+    holder_size: bool = True
 
     def bound(self, terms: Terms) -> Terms:
         """Return what policy says, made stricter where it is laxer than this."""
@@ -191,6 +192,7 @@ class Connect:
             frozenset({"control"}) | self._rights(identity, grant.endpoint, SessionFacts(owner_id=identity.user_id, owner=identity.name)),
         )
         session = Session(owner, grant.terms, interactive=interactive, chord=self._limits.chord)
+        session.takes_sizes = self._limits.holder_size
         request = ChannelRequest(
             term=console.term,
             size=console.size,

@@ -66,6 +66,11 @@ class Evidence:
         self._public = public
         self._clock = clock
 
+    def unlocked(self, identity: bytes) -> Evidence:
+        """Return the same for somebody with that age identity, whose packs hold what was encrypted as plain casts. `Invalid`."""
+        recordings = self._recordings.unlocked(identity)
+        return Evidence(recordings, self._sessions, self._audit, self._auditor, self._signer, self._public, self._clock)
+
     async def send(self, record: SessionRecord, console: Console, by: str, *, whole_chain: bool = False) -> Verdict:
         """Write the pack to standard output; return what a check of the recording said.
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bastion.services.ports import Clock, SessionRecord, Sessions
     from bastion.services.record_ports import Recordings, SearchIndex
 
-WRITE_SECONDS: Final = 30.0
+WRITE_SECONDS: Final = 60.0
 """How long lines wait to be written, at most: they can be found meanwhile, and many are cheaper to write than few."""
 WRITE_LINES: Final = 2000
 MOST_LINES: Final = 20_000
@@ -84,6 +84,7 @@ class Harvest:
         self._clock = clock
         self._live: dict[str, Sheaf] = {}
         self._ended: list[Portion] = []
+        self._ended_at = 0.0
         self._writing: list[Portion] = []
         self._queue: dict[str, None] = {}
         self._wake = asyncio.Event()
@@ -114,6 +115,8 @@ class Harvest:
         """Take note that a session is over. `done`: all its lines were told; else its cast is read from the mark on."""
         self._live.pop(sheaf.session, None)
         done = done and not sheaf.lost
+        if not self._ended:
+            self._ended_at = self._clock.monotonic()
         self._ended.append(sheaf.portion(done=done))
         if not done:
             self._queue[sheaf.session] = None
@@ -158,7 +161,7 @@ class Harvest:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), _TICK)
                 self._wake.clear()
-            await self.write()
+            await self.write(everything=any(one.session in self._queue for one in self._ended))  # what is read goes on behind what was told
             if self._queue and not self._stopped:
                 await self._read(next(iter(self._queue)))
         await self.write(everything=True)
@@ -173,7 +176,8 @@ class Harvest:
         now = self._clock.monotonic()
         sheaves = [one for one in self._live.values() if one.lines or (one.mark and everything)]
         much = sum(len(one.lines) for one in sheaves) >= WRITE_LINES
-        due = much or everything or any(now - one.since >= WRITE_SECONDS for one in sheaves) or self._ended
+        waited = any(now - one.since >= WRITE_SECONDS for one in sheaves) or (self._ended and now - self._ended_at >= WRITE_SECONDS)
+        due = much or everything or waited or sum(len(one.lines) for one in self._ended) >= WRITE_LINES
         if not due:
             return
         self._writing = [*self._ended, *(one.portion() for one in sheaves)]
@@ -231,6 +235,9 @@ class Harvest:
             with suppress(BastionError):
                 await self._index.add([Portion(session, record.user, record.endpoint, record.started_at, done=True)])
         except BastionError as error:
+            if error.code == "recording.encrypted":
+                self._queue.pop(session, None)
+                return
             _log.error("reading casts for the search is put off: %s", error.detail or error.public)
             await asyncio.sleep(_TICK)
             return

@@ -10,7 +10,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from bastion.core.errors import BastionError
+from bastion.services.sealing import sign_stored
+
 if TYPE_CHECKING:
+    from bastion.core.audit.checkpoint import Signer
     from bastion.services.ports import Clock
     from bastion.services.record_ports import Recordings
 
@@ -27,10 +31,12 @@ _log = logging.getLogger("bastion.recordings")
 class Packer:
     """Has `pack` take what was complete for `after` seconds."""
 
-    def __init__(self, recordings: Recordings, clock: Clock, pack: Pack, *, after: float) -> None:
+    def __init__(self, recordings: Recordings, clock: Clock, pack: Pack, *, after: float, signer: Signer | None = None) -> None:
+        """`signer`: where recordings are encrypted, so that they can be checked by who cannot read them."""
         self._recordings = recordings
         self._clock = clock
         self._pack = pack
+        self._signer = signer
         self._after = after
         self._retry: dict[str, float] = {}  # what failed, and when it may be tried again
 
@@ -49,6 +55,21 @@ class Packer:
         due = [name for name, since in waiting if now - since >= self._after and now >= self._retry.get(name, 0.0)]
         if not due:
             return
-        for name, why in (await self._pack(due)).items():  # it is plain still, and complete
+        failed = await self._pack(due)
+        if self._signer is not None:
+            for name in due:
+                if name not in failed:
+                    await self._sign(name, self._signer)
+        for name, why in failed.items():  # it is plain still, and complete
             self._retry[name] = now + _RETRY_SECONDS
             _log.error("the recording of session %s cannot be packed, it stays as it is: %s", name, why)
+
+    async def _sign(self, name: str, signer: Signer) -> None:
+        try:
+            if not (await asyncio.to_thread(self._recordings.is_encrypted, name)):
+                return
+            await asyncio.to_thread(sign_stored, self._recordings, name, signer)
+            await asyncio.to_thread(self._recordings.packed_and_signed, name)
+        except BastionError as error:
+            self._retry[name] = self._clock.now() + _RETRY_SECONDS
+            _log.error("the encrypted recording of session %s cannot be signed: %s", name, error)

@@ -113,7 +113,7 @@ class Playhead:
 
     def hold(self) -> None:
         """Count from what is shown, and follow no longer."""
-        if self.follow or self.stage.at_end:
+        if self.at_end:
             self.playback.jump(self.stage.reached, self._clock.monotonic())
         self.follow = False
 

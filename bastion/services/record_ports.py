@@ -181,6 +181,18 @@ class Recordings(Protocol):
         Stops when `go_on` says no. `level` 0 leaves it plain for good. `OSError`: it is as it was, and waits still.
         """
 
+    def packed_and_signed(self, session_id: str) -> None:
+        """Forget that a recording waits; `pack` does so itself for those that it does not encrypt."""
+
+    def raw(self, session_id: str) -> Iterator[bytes]:
+        """Yield the cast as it lies on the disk: packed, encrypted or plain. `Missing`, `Corrupt`."""
+
+    def is_encrypted(self, session_id: str) -> str:
+        """Return whom a recording is encrypted to, in a few words; "" when it is not."""
+
+    def unlocked(self, identity: bytes) -> Recordings:
+        """Return these recordings as somebody with that identity (an age key's text) can read them. `Invalid`."""
+
     def stored(self) -> Iterator[Stored]:
         """Yield what every recording takes, by day."""
 

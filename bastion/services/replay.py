@@ -7,6 +7,7 @@ recording is decided by whoever calls this.
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -48,6 +49,16 @@ class Replay:
         self._recordings = recordings
         self._clock = clock
         self._verifier = verifier
+
+    async def encrypted_to(self, session_id: str) -> str:
+        """Return whom a recording is encrypted to; "" when everybody who may see it can read it."""
+        return await asyncio.to_thread(self._recordings.is_encrypted, session_id)
+
+    def unlocked(self, identity: bytes) -> Replay:
+        """Return the same door for somebody with that age identity; it is held in memory as long as this is. `Invalid`."""
+        made = copy(self)
+        made.__dict__["_recordings"] = self._recordings.unlocked(identity)
+        return made
 
     async def verify(self, session_id: str, *, digest: str = "", count: Callable[[int], None] = _ignore) -> Verdict:
         """Check a recording against its seals, and the last of them against `digest` (from the audit log, where it is known).

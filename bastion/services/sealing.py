@@ -9,11 +9,13 @@ A seal that could not be written is kept and written before the next one: the ch
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from bastion.core.errors import Corrupt, Misconfigured, Missing
+from bastion.core.errors import Corrupt, Misconfigured, Missing, Unavailable
 from bastion.core.recording import seal
 from bastion.core.recording.seal import Sealer, Verdict
 
@@ -115,7 +117,13 @@ async def verify(
 
     def check() -> Verdict:
         try:
-            cast = told(recordings.chunks(session_id))
+            if recordings.is_encrypted(session_id):
+                try:
+                    cast = told(recordings.chunks(session_id))
+                except Unavailable:  # nobody has given an identity
+                    return _without_identity(recordings, session_id, verifier, digest)
+            else:
+                cast = told(recordings.chunks(session_id))
             seals = seal.verified_lines(_side(recordings, session_id))
             return seal.verify(cast, seals, verifier, session=session_id, digest=digest)
         except (Corrupt, Missing) as error:
@@ -124,8 +132,40 @@ async def verify(
     return await asyncio.to_thread(check)
 
 
-def _side(recordings: Recordings, session_id: str) -> Iterator[bytes]:
-    side = recordings.open_side(session_id, seal.FILE)
+def sign_stored(recordings: Recordings, session_id: str, signer: Signer) -> None:
+    """Sign an encrypted cast as it is stored, in a thread. `OSError`, `Corrupt`, `Missing`."""
+    verdict = seal.verify(None, _lines(recordings, session_id), signer, session=session_id)
+    size, stored = _hashed(recordings, session_id)
+    line = seal.sign_stored(session_id, size, stored, verdict.digest, signer)
+    with suppress(FileNotFoundError):
+        recordings.cut_side(session_id, seal.STORED, 0)
+    recordings.append_side(session_id, seal.STORED, line)
+
+
+def _without_identity(recordings: Recordings, session_id: str, verifier: Verifier, digest: str) -> Verdict:
+    """Check an encrypted recording as far as one can who cannot read it: the seals' chain, and the file they were signed with."""
+    verdict = seal.verify(None, _lines(recordings, session_id), verifier, session=session_id, digest=digest)
+    if verdict.finding:
+        return verdict
+    line = b"".join(_side(recordings, session_id, seal.STORED))
+    return replace(verdict, finding=seal.verify_stored(line, *_hashed(recordings, session_id), verdict, verifier))
+
+
+def _hashed(recordings: Recordings, session_id: str) -> tuple[int, str]:
+    """Return size and SHA-256 of a cast as it lies on the disk."""
+    size, found = 0, hashlib.sha256()
+    for data in recordings.raw(session_id):
+        size += len(data)
+        found.update(data)
+    return size, found.hexdigest()
+
+
+def _lines(recordings: Recordings, session_id: str) -> Iterator[bytes]:
+    return seal.verified_lines(_side(recordings, session_id))
+
+
+def _side(recordings: Recordings, session_id: str, name: str = seal.FILE) -> Iterator[bytes]:
+    side = recordings.open_side(session_id, name)
     if side is None:
         return
     try:

@@ -191,6 +191,14 @@ async def test_damaged_missing_and_deleted_recordings_hold_nobody_up(house: Hous
     assert await house.index.unfinished() == {}
 
 
+async def test_a_deleted_recording_is_forgotten(house: House) -> None:
+    house.record("s1", "needle")
+    await house.worked()
+    await house.harvest.remove("s1")
+    assert await house.lines("needle") == []
+    assert await house.index.known(["s1"]) == frozenset()
+
+
 # ---------------------------------------------------------------- asking
 
 

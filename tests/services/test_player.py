@@ -12,6 +12,8 @@ from desk import Desk, RealClock
 from bastion.backends.recordings import RecordingFolder
 from bastion.core.errors import Corrupt, Invalid, Missing
 from bastion.core.recording.asciicast import header
+from bastion.core.recording.controls import CONTROLS
+from bastion.core.recording.playback import parse_position
 from bastion.core.values import Size
 from bastion.services.replay import Replay
 
@@ -349,3 +351,143 @@ async def test_a_killed_sessions_recording_is_indexed_when_it_is_opened_and_only
     await quit_player(desk, task)
     assert len(keyframes.read_bytes()) >= len(made) // 2
     assert keyframes.read_bytes().startswith(made[: len(made) // 2 - 2000])
+
+
+async def test_search_goes_back_too_also_across_keyframes_and_marks_what_it_found(folder: RecordingFolder) -> None:
+    filler = b"\x1b[2J\x1b[H" + b"x" * 150
+    found = {300: b"needle one", 900: b"Needle two"}
+    record(folder, *((n * 1.0, b"\x1b[2J\x1b[H" + found[n] if n in found else filler) for n in range(1500)))
+    desk = Desk(size=Size(120, 10))
+    task = await paused(folder, desk)
+    await desk.shows("/24:59")
+    desk.type("/nothing like it\r")
+    await desk.shows("does not come any more")
+    desk.type("\x1b[F")
+    await desk.shows("24:59/24:59")
+    desk.type("/needle\r")
+    await desk.shows("'needle' does not come any more")
+    for shown, at in (("Needle two", "15:00/"), ("needle one", "5:00/")):
+        desk.type("N")
+        await desk.shows(shown)
+        await desk.shows(at)
+    row = desk.glass.snapshot().rows[0]
+    assert [style.bg != -1 for style in row.styles[:10]] == [True] * 6 + [False] * 4
+    desk.type("N")
+    await desk.shows("'needle' does not come before this")
+    desk.type("n")
+    await desk.shows("Needle two")
+    await quit_player(desk, task)
+
+
+async def test_what_scrolled_by_can_be_read_page_by_page_and_left_where_it_was_shown(folder: RecordingFolder) -> None:
+    record(folder, *((n * 0.5, b"line %d of the log\r\n" % n) for n in range(300)))
+    desk = Desk(size=Size(100, 20))
+    task = await paused(folder, desk)
+    desk.type("\x1b[F")
+    await desk.shows("line 299")
+    lines = set()
+    while "its start" not in desk.text():
+        before = desk.text().partition("\n")[0]
+        desk.type("\x1b[5~")
+        await desk.until(lambda before=before: desk.text().partition("\n")[0] != before and "scrolled back" in desk.text())
+        found = [int(number) for number in re.findall(r"line (\d+) of", desk.text())]
+        assert found == list(range(found[0], found[0] + len(found)))  # nothing missing, nothing twice
+        lines.update(found)
+    assert sorted(lines) == list(range(max(lines) + 1))
+    desk.type("\x1b[6~")
+    await desk.until(lambda: "its start" not in desk.text())
+    desk.type("\x1b[H")
+    await desk.shows("line 0 of")
+    desk.type("\r")
+    await desk.shows("paused")
+    await desk.until(lambda: "line 299" not in desk.text())
+    await quit_player(desk, task)
+
+
+async def test_rows_that_a_larger_window_brought_back_are_told_once(folder: RecordingFolder) -> None:
+    lines = [(n * 0.1, b"line %d of the log\r\n" % n) for n in range(100)]
+    record(folder, *lines[:60], (6.0, Size(40, 3)), *lines[60:80], (8.0, Size(60, 20)), *lines[80:], (10.0, Size(50, 8)), (10.1, b"end"))
+    desk = Desk(size=Size(100, 40))
+    task = await paused(folder, desk)
+    desk.type("\x1b[F")
+    await desk.shows("line 99 of")
+    seen = [int(number) for number in re.findall(r"line (\d+) of", desk.text())]
+    while seen[0]:
+        before = desk.text().partition("\n")[0]
+        desk.type("\x1b[5~")
+        await desk.until(lambda before=before: desk.text().partition("\n")[0] != before and "scrolled" in desk.text())
+        found = [int(number) for number in re.findall(r"line (\d+) of", desk.text())]
+        assert found == list(range(found[0], found[0] + len(found)))
+        seen = [*(number for number in found if number < seen[0]), *seen]
+    assert seen == list(range(100))
+    await quit_player(desk, task)
+
+
+async def test_the_help_page_lists_every_key_and_any_key_leaves_it(folder: RecordingFolder) -> None:
+    record(folder, (0.0, b"one"), (100.0, b" two"))
+    desk = Desk(size=Size(80, 24))
+    task = await paused(folder, desk)
+    desk.type("?")
+    await desk.shows("Keys of the player")
+    for control in CONTROLS:
+        assert control.text in desk.text()
+    desk.type("x")
+    await desk.shows("paused")
+    await quit_player(desk, task)
+
+
+async def test_links_are_printed_when_the_player_is_left_and_lead_to_the_exact_screen(folder: RecordingFolder) -> None:
+    record(folder, (0.0, b"one"), (2.000001, b" two"), (9.0, b" three"))
+    desk = Desk(size=Size(100, 10))
+    task = await paused(folder, desk)
+    for _ in range(2):
+        desk.type(".")
+    await desk.shows("one two three")
+    desk.type(",y")
+    await desk.shows("replay S1 --at +0:02.000001")
+    await quit_player(desk, task)
+    assert desk.sent.endswith(b"replay S1 --at +0:02.000001\r\n")
+    again = Desk(size=Size(100, 10))
+    task = await paused(folder, again, at=parse_position("+0:02.000001"))
+    await again.until(lambda: again.text().startswith("one two "))
+    assert "three" not in again.text()
+    await quit_player(again, task)
+
+
+async def test_a_live_session_can_be_rewound_and_followed_again_until_it_ends(folder: RecordingFolder) -> None:
+    writer = folder.create("S1", LABEL, 1.7e9, 0.0)
+    for n in range(30):
+        writer.output(b"\x1b[2J\x1b[Hsecond %d" % n, float(n))
+    desk = Desk(size=Size(100, 10))
+    task = await playing(folder, desk, at=28_000_000)
+    await desk.shows("LIVE")
+    await desk.shows("second 29")
+    desk.type("\x1b[D")
+    await desk.shows("second 24")
+    await desk.shows("behind live")
+    desk.type(" ")
+    await desk.shows("paused, 0:0")
+    writer.output(b"\x1b[2J\x1b[Hsecond 60", 60.0)
+    await desk.shows("/1:00+")  # it is known to be longer now
+    assert "second 60" not in desk.text()
+    desk.type("\x1b[F")
+    await desk.shows("LIVE")
+    await desk.shows("second 60")
+    writer.output(b"\x1b[2J\x1b[Hlast words", 61.0)
+    writer.end(0, 61.0)
+    await desk.shows("last words")
+    writer.close()
+    await desk.shows("  end")
+    await quit_player(desk, task)
+
+
+async def test_who_held_control_is_named_and_coloured(folder: RecordingFolder) -> None:
+    record(folder, (0.0, b"a"), (50.0, b"b"), (99.0, b"c"))
+    folder.append_side("S1", "track.jsonl", b'{"t":50000000,"kind":"control","who":"bob","text":"control: alice -> bob"}\n')
+    desk = Desk(size=Size(100, 10))
+    task = await paused(folder, desk)
+    await desk.shows("● alice")
+    desk.type("9")
+    await desk.shows("● bob")
+    await desk.until(lambda: len({style.fg for style in desk.glass.snapshot().rows[-2].styles}) >= 2)
+    await quit_player(desk, task)

@@ -10,6 +10,7 @@ import pytest
 from bastion.backends.patterns import mask_rules
 from bastion.backends.recordings import RecordingFolder
 from bastion.core.access.decision import Terms
+from bastion.core.errors import Misconfigured
 from bastion.core.recording.mask import BLOT
 from bastion.core.recording.reader import read
 from bastion.core.terminal import Terminal
@@ -133,7 +134,7 @@ async def test_without_secrets_nothing_is_done_at_all(folder: RecordingFolder, c
 
 @pytest.mark.parametrize(("pattern", "why"), [("(a", "missing \\)"), (r"(a)\1", "invalid escape"), ("a*", "matches nothing at all"), ("x(?=y)", "invalid")])
 def test_a_pattern_that_cannot_be_used_is_said_so(pattern: str, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
+    with pytest.raises(Misconfigured, match=why):
         mask_rules([pattern])
 
 

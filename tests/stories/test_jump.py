@@ -100,6 +100,23 @@ def test_files_go_by_both_scps_and_rsync_with_equal_checksums(bastion: Bastion, 
     assert {row["actor"] for row in moved} == {"alice"}
 
 
+def test_git_clones_and_pushes(alice: Jumper, tmp_path: Path) -> None:
+    there, here = tmp_path / "there.git", tmp_path / "here"
+    environment = {
+        **os.environ, "GIT_SSH_COMMAND": f"ssh -F {alice.config}", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b",
+        "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
+    }  # fmt: skip
+    for argv in (
+        ["init", "-q", "--bare", str(there)],
+        ["clone", "-q", f"ssh://web01{there}", str(here)],
+        ["-C", str(here), "commit", "-q", "--allow-empty", "-m", "through the jump"],
+        ["-C", str(here), "push", "-q", "origin", "HEAD:refs/heads/main"],
+    ):
+        subprocess.run(["git", *argv], env=environment, check=True, capture_output=True, timeout=60)
+    log = subprocess.run(["git", "-C", str(there), "log", "--format=%s", "main"], check=True, capture_output=True, text=True)
+    assert log.stdout == "through the jump\n"
+
+
 def test_a_login_is_named_as_the_inner_user_and_one_that_is_not_there_is_told(bastion: Bastion, alice: Jumper, sshd: Sshd) -> None:
     assert alice.run("ssh", f"{sshd.user}@web01", "id -un").stdout.decode().strip() == sshd.user
     assert alice.run("ssh", "alice@web01", "id -un").stdout.decode().strip() == sshd.user, "one's own name is the first login"

@@ -74,10 +74,16 @@ class Scene:
         play = [sys.executable, str(player), str(file), *map(str, cuts(file.read_bytes()))]
         self.plain = Tmux(folder, play, columns=COLUMNS, lines=LINES)
         before = {row["id"] for row in bastion.live()}
-        self.owner = bastion.tmux("alice", f"connect web01 -- {shlex.join(play)}", columns=COLUMNS, lines=LINES, options=("-tt",))
+        self.owner = bastion.tmux("alice", "connect web01", columns=COLUMNS, lines=LINES, options=("-tt",))
         (self.id,) = until(lambda: [row["id"] for row in bastion.live(owner="alice", state="running") if row["id"] not in before], "it runs")
+        self.line = f"exec {shlex.join(play)}"
         self.viewer: Tmux | None = None
         self.opened = [self.plain, self.owner]
+
+    def begin(self) -> None:
+        self.owner.wait("~")
+        self.owner.text(self.line)
+        self.owner.type("Enter")
 
     def look_on(self) -> None:
         self.viewer = self.bastion.tmux("sup", f"join {self.id}", columns=COLUMNS, lines=LINES + 1, options=("-t", "-o", "SetEnv=COLORTERM=truecolor"))
@@ -105,6 +111,8 @@ def scenes(own_bastion: Bastion, tmp_path: Path) -> Iterator[dict[str, Scene]]:
             folder = tmp_path / name.split()[0]
             folder.mkdir()
             made[name] = Scene(own_bastion, name, folder)
+        for scene in made.values():
+            scene.begin()
         yield made
     finally:
         for scene in made.values():

@@ -27,9 +27,10 @@ _START: Final = f"import os; os.nice({NICENESS}); from bastion.backends.recordin
 class PackingProcess:
     """Starts the process. One at a time packs a folder, whoever started it."""
 
-    def __init__(self, root: str, level: int) -> None:
+    def __init__(self, root: str, level: int, recipients: Sequence[str] = ()) -> None:
         self._root = root
         self._level = level
+        self._recipients = recipients
 
     async def __call__(self, session_ids: Sequence[str]) -> dict[str, str]:
         """Pack these; return what failed, and why. When cancelled, what is half packed stays plain."""
@@ -39,6 +40,7 @@ class PackingProcess:
             _START,
             self._root,
             str(self._level),
+            "\n".join(self._recipients),
             *session_ids[:MOST],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -55,10 +57,10 @@ class PackingProcess:
 
 
 def main() -> None:
-    """Pack what the command line names: folder, level, session ids. Says of each what went wrong."""
-    root, level, *session_ids = sys.argv[1:]
+    """Pack what the command line names: folder, level, recipients, session ids. Says of each what went wrong."""
+    root, level, recipients, *session_ids = sys.argv[1:]
     parent = os.getppid()
-    recordings = RecordingFolder(root)
+    recordings = RecordingFolder(root, recipients.splitlines())
     with safe.folder(root, [".pack"], create=True) as directory:
         fcntl.flock(directory, fcntl.LOCK_EX)  # a bastion that was killed may have left one at work
         for session_id in session_ids:

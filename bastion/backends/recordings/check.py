@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from bastion.backends.recordings.boxes import FolderBox, ZipBox
-from bastion.backends.recordings.folder import opened_pack
+from bastion.backends.recordings.opening import opened_pack
 from bastion.backends.recordings.packed import CAST, CHUNK, MAGIC, PACKED
 from bastion.core.errors import Corrupt, Missing
 from bastion.core.recording import evidence, seal

@@ -18,11 +18,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bastion.backends.recordings import packed, safe
+from bastion.backends.recordings.envelope import Envelope, Identities
 from bastion.backends.recordings.mend import mend
-from bastion.backends.recordings.packed import CAST, CHUNK, PACKED, PackedCast
+from bastion.backends.recordings.opening import opened_cast, reader
+from bastion.backends.recordings.packed import CAST, ENCRYPTED, PACKED
+from bastion.backends.recordings.sides import DecryptedSide, SideFile
 from bastion.backends.recordings.writer import CastWriter
 from bastion.core.errors import Conflict, Corrupt, Invalid, Misconfigured, Missing
-from bastion.core.recording import meta
+from bastion.core.recording import keyframes, meta, track
 from bastion.core.recording.meta import Meta
 from bastion.services.record_ports import Stored
 
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 META: Final = "meta.json"
+RECIPIENTS: Final = "recipients.txt"
+DERIVED: Final = (keyframes.FILE,)
+REPEATING: Final = (track.FILE,)
+"""Side files that tell something of what a cast holds."""
 
 _OPEN: Final = ".open"
 _PACK: Final = ".pack"
@@ -43,8 +50,14 @@ _DAY: Final = re.compile(r"\d{4}/\d{2}/\d{2}")
 class RecordingFolder:
     """The `Recordings` port on a local folder. `root` is made (0700) when it is missing; `Misconfigured` when it cannot be."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, recipients: Sequence[str] = (), identities: Identities | None = None) -> None:
+        """`recipients`: whom finished recordings are encrypted to; `Misconfigured` when one is no age key. `identities` open such."""
         self.root = os.path.abspath(root)
+        try:
+            self._envelope = Envelope(recipients) if recipients else None
+        except ValueError as error:
+            raise Misconfigured("settings.invalid", f"recording.encrypt_to: {error}.") from error
+        self.identities = identities
         try:
             os.makedirs(self.root, mode=0o700, exist_ok=True)
         except OSError as error:
@@ -79,8 +92,8 @@ class RecordingFolder:
         parts = self._find(session_id)
         if parts is None:
             return None
-        plain = os.path.join(self.root, *parts, CAST)
-        return plain if os.path.lexists(plain) else os.path.join(self.root, *parts, PACKED)
+        paths = [os.path.join(self.root, *parts, name) for name in (CAST, PACKED, ENCRYPTED)]
+        return next((path for path in paths if os.path.lexists(path)), paths[0])
 
     def chunks(self, session_id: str, offset: int = 0) -> Iterator[bytes]:
         """Yield the plain cast's bytes from `offset` on, as far as they are written now. `Missing`, `Corrupt`."""
@@ -89,7 +102,18 @@ class RecordingFolder:
             raise Missing("recording.missing", "There is no recording of that session.", session_id)
         try:
             with safe.folder(self.root, parts) as directory:
-                return opened_cast(directory, offset)
+                return opened_cast(directory, offset, self.identities)
+        except OSError as error:
+            raise Corrupt("recording.unreadable", "The recording is not a regular file that can be read.", str(error)) from error
+
+    def raw(self, session_id: str) -> Iterator[bytes]:
+        """Yield the cast as it lies on the disk: packed, encrypted or plain. `Missing`, `Corrupt`."""
+        path = self.path(session_id)
+        if path is None:
+            raise Missing("recording.missing", "There is no recording of that session.", session_id)
+        try:
+            with safe.folder(os.path.dirname(path), []) as directory:
+                return reader(safe.opened(directory, os.path.basename(path), os.O_RDONLY), 0)
         except OSError as error:
             raise Corrupt("recording.unreadable", "The recording is not a regular file that can be read.", str(error)) from error
 
@@ -110,22 +134,61 @@ class RecordingFolder:
         """
         parts = self._noted(_PACK, session_id)
         result = None
-        if parts is not None and level > 0:
+        if parts is not None and (level > 0 or self._envelope is not None):
             with suppress(FileNotFoundError), safe.folder(self.root, parts) as directory:
                 packed.clear(directory)
-                length = packed.pack(directory, level, go_on)
+                length = packed.pack(directory, max(1, level), go_on, self._envelope)
                 if length is None:
                     return None
+                if self._envelope is not None:
+                    self._encrypt_sides(directory, self._envelope)
                 known = self._read_meta(directory)
-                safe.write_whole(directory, META, meta.spelled(replace(known, stored="zstd", packed=length)))
+                stored = "zstd" if self._envelope is None else "age"
+                safe.write_whole(directory, META, meta.spelled(replace(known, stored=stored, packed=length)))
                 result = (known.bytes, length)
+        if result is not None and self._envelope is not None:
+            return result  # the note stays until `packed_and_signed`
+        self.packed_and_signed(session_id)
+        return result
+
+    def packed_and_signed(self, session_id: str) -> None:
+        """Forget that a recording waits to be packed."""
         with safe.folder(self.root, [_PACK], create=True) as directory, suppress(FileNotFoundError):
             os.unlink(_checked(session_id), dir_fd=directory)
-        return result
+
+    def _encrypt_sides(self, directory: int, envelope: Envelope) -> None:
+        """Encrypt the side files that repeat what the cast holds; keyframes go, they are made again by who can read it."""
+        for name in (*DERIVED, *REPEATING):
+            with suppress(FileNotFoundError):
+                descriptor = safe.opened(directory, name, os.O_RDONLY)
+                with os.fdopen(descriptor, "rb") as file:
+                    if name in REPEATING:
+                        safe.write_whole(directory, f"{name}.age", envelope.encrypt(file.read()))
+                os.unlink(name, dir_fd=directory)
+        safe.write_whole(directory, RECIPIENTS, "".join(f"{one}\n" for one in envelope.recipients).encode())
+
+    def is_encrypted(self, session_id: str) -> str:
+        """Return whom a recording is encrypted to, in a few words; "" when it is not, or there is none."""
+        parts = self._find(session_id)
+        if parts is None:
+            return ""
+        with safe.folder(self.root, parts) as directory:
+            names = os.listdir(directory)
+            if CAST in names or PACKED in names or ENCRYPTED not in names:
+                return ""
+            if RECIPIENTS not in names:
+                return "keys that are not named"
+            descriptor = safe.opened(directory, RECIPIENTS, os.O_RDONLY)
+            with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
+                return ", ".join(line.strip()[:80] for line in file.readlines(4096))
+
+    def unlocked(self, identity: bytes) -> RecordingFolder:
+        """Return these recordings as somebody with that age identity can read them; kept in memory only. `Invalid`."""
+        return RecordingFolder(self.root, identities=Identities(identity))
 
     def meta(self, session_id: str) -> Meta | None:
         """Return how a recording ended and is kept; None while it is live. `Corrupt`; FileNotFoundError without recording."""
-        with safe.folder(self.root, self._found(session_id)) as directory:
+        with safe.folder(self.root, self.found(session_id)) as directory:
             try:
                 return self._read_meta(directory)
             except FileNotFoundError:
@@ -133,7 +196,9 @@ class RecordingFolder:
 
     def append_side(self, session_id: str, name: str, data: bytes) -> None:
         """Append to a side file with one write. `OSError` when it cannot be, FileNotFoundError without recording."""
-        with safe.folder(self.root, self._found(session_id)) as directory:
+        if self.identities is not None and self.is_encrypted(session_id):  # what is made of it must not lie beside it
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        with safe.folder(self.root, self.found(session_id)) as directory:
             descriptor = safe.opened(directory, _side(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             try:
                 length = os.fstat(descriptor).st_size
@@ -145,18 +210,23 @@ class RecordingFolder:
 
     def cut_side(self, session_id: str, name: str, length: int) -> None:
         """Cut a side file that was damaged behind `length`."""
-        with safe.folder(self.root, self._found(session_id)) as directory:
+        with safe.folder(self.root, self.found(session_id)) as directory:
             descriptor = safe.opened(directory, _side(name), os.O_WRONLY)
             try:
                 os.ftruncate(descriptor, length)
             finally:
                 os.close(descriptor)
 
-    def open_side(self, session_id: str, name: str) -> SideFile | None:
-        """Open a side file for reading; None when there is none."""
+    def open_side(self, session_id: str, name: str) -> SideFile | DecryptedSide | None:
+        """Open a side file for reading, decrypted where it is encrypted and `identities` open it; None when there is none."""
         try:
-            with safe.folder(self.root, self._found(session_id)) as directory:
-                return SideFile(safe.opened(directory, _side(name), os.O_RDONLY))
+            with safe.folder(self.root, self.found(session_id)) as directory:
+                try:
+                    return SideFile(safe.opened(directory, _side(name), os.O_RDONLY))
+                except FileNotFoundError:
+                    if self.identities is None or name not in REPEATING:
+                        return None
+                    return DecryptedSide.opened(safe.opened(directory, f"{name}.age", os.O_RDONLY), self.identities)
         except OSError:
             return None  # side files are derived: what cannot be opened is made again
 
@@ -247,11 +317,12 @@ class RecordingFolder:
             for month in _numbers(os.path.join(self.root, year), 2):
                 for day in _numbers(os.path.join(self.root, year, month), 2):
                     parts = [year, month, day, session_id]
-                    if any(os.path.lexists(os.path.join(self.root, *parts, name)) for name in (CAST, PACKED)):
+                    if any(os.path.lexists(os.path.join(self.root, *parts, name)) for name in (CAST, PACKED, ENCRYPTED)):
                         return parts
         return None
 
-    def _found(self, session_id: str) -> list[str]:
+    def found(self, session_id: str) -> list[str]:
+        """Return the parts of a recording's folder; FileNotFoundError."""
         parts = self._find(session_id)
         if parts is None:
             raise FileNotFoundError(errno.ENOENT, "no recording of that session", session_id)
@@ -322,42 +393,8 @@ class RecordingFolder:
             os.rename(session_id, session_id, src_dir_fd=before, dst_dir_fd=after)
 
 
-class SideFile:
-    """A side file opened for reading."""
-
-    __slots__ = ("_descriptor",)
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def pread(self, size: int, offset: int) -> bytes:
-        """Return at most `size` bytes from `offset`."""
-        return os.pread(self._descriptor, size, offset)
-
-    def close(self) -> None:
-        """Let go of it."""
-        os.close(self._descriptor)
-
-
-def opened_cast(directory: int, offset: int = 0) -> Iterator[bytes]:
-    """Return the plain bytes of the cast in a folder, from `offset` on, whether it is packed or not. `OSError`, `Corrupt`."""
-    try:
-        return _read(safe.opened(directory, CAST, os.O_RDONLY), offset)
-    except FileNotFoundError:
-        return opened_pack(safe.opened(directory, PACKED, os.O_RDONLY), offset)
-
-
-def opened_pack(descriptor: int, offset: int = 0) -> Iterator[bytes]:
-    """Return the plain bytes of a packed cast; takes the descriptor over. `Corrupt`."""
-    try:
-        return PackedCast(descriptor).chunks(offset)
-    except (Corrupt, OSError):
-        os.close(descriptor)
-        raise
-
-
 def _side(name: str) -> str:
-    if not _SIDE.fullmatch(name) or name in (CAST, META, PACKED):
+    if not _SIDE.fullmatch(name) or name in (CAST, META, PACKED, ENCRYPTED):
         raise Invalid("recording.side", f"{name[:64]!a} is not the name of a side file.")
     return name
 
@@ -382,18 +419,3 @@ def _names(path: str) -> list[str]:
         return [name for name in os.listdir(path) if _ID.fullmatch(name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _read(descriptor: int, offset: int) -> Iterator[bytes]:
-    try:
-        while data := os.pread(descriptor, CHUNK, offset):
-            yield data
-            offset += len(data)
-    except OSError as error:
-        raise Corrupt("recording.unreadable", f"The recording cannot be read: {_reason(error)}.") from error
-    finally:
-        os.close(descriptor)
-
-
-def _reason(error: OSError) -> str:
-    return (os.strerror(error.errno) if error.errno else str(error)).lower()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -19,21 +20,28 @@ from bastion.core.recording import frames
 from bastion.core.recording.frames import FRAME_BYTES, MAX_FRAME, Frame, Frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from bastion.backends.recordings.envelope import Envelope, Identities
 
 CAST: Final = "session.cast"
 PACKED: Final = "session.cast.zst"
+ENCRYPTED: Final = "session.cast.age"
 CHUNK: Final = 64 * 1024
 MAGIC: Final = zstandard.FRAME_HEADER
 
-_NEW: Final = ".session.cast.zst.new"
+_NEW: Final = ".session.cast.new"
+
+Unpack = Callable[[bytes, int], bytes | None]
+"""From a frame and the size of what it holds to that; None when it is damaged."""
 
 
 class PackedCast:
     """A packed cast opened for reading; owns the descriptor. `Corrupt` when its table is not what it must be."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, unpack: Unpack | None = None) -> None:
         self._descriptor = descriptor
+        self._unpack = unpack or unpacked
         length = os.fstat(descriptor).st_size
         footer = os.pread(descriptor, frames.FOOTER.size, max(0, length - frames.FOOTER.size))
         table = frames.table_length(footer)
@@ -60,7 +68,7 @@ class PackedCast:
             self._descriptor = -1
 
     def _unpacked(self, frame: Frame) -> bytes:
-        data = unpacked(os.pread(self._descriptor, frame.length, frame.at), frame.size)
+        data = self._unpack(os.pread(self._descriptor, frame.length, frame.at), frame.size)
         if data is None:
             where = f"bytes {frame.offset} to {frame.offset + frame.size} cannot be unpacked"
             raise Corrupt("recording.damaged", f"The recording is damaged: {where}.")
@@ -77,21 +85,34 @@ def unpacked(packed: bytes, size: int) -> bytes | None:
         return None
 
 
-def pack(directory: int, level: int, go_on: Callable[[], bool] = lambda: True) -> int | None:
+def decrypting(identities: Identities) -> Unpack:
+    """Return what opens the frames of an encrypted cast."""
+
+    def unpack(frame: bytes, size: int) -> bytes | None:
+        inner = identities.decrypt(frame)
+        return None if inner is None else unpacked(inner, size)
+
+    return unpack
+
+
+def pack(directory: int, level: int, go_on: Callable[[], bool] = lambda: True, envelope: Envelope | None = None) -> int | None:
     """Put the packed cast in the plain one's place; return its bytes. None when `go_on` says to stop.
+
+    With an `envelope` each frame is encrypted, too.
 
     A cast that is packed already (a crash came right after) is left as it is; FileNotFoundError when there is none.
 
     `OSError` when it cannot be written, or a frame does not come back as it was; the plain cast then stays.
     """
+    name = PACKED if envelope is None else ENCRYPTED
     try:
         source = safe.opened(directory, CAST, os.O_RDONLY)
     except FileNotFoundError:
-        return os.stat(PACKED, dir_fd=directory, follow_symlinks=False).st_size
+        return os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
     try:
         target = safe.opened(directory, _NEW, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         try:
-            whole = _write(source, target, level, go_on)
+            whole = _write(source, target, level, go_on, envelope)
             if whole is None:
                 return None
             os.fdatasync(target)
@@ -100,7 +121,7 @@ def pack(directory: int, level: int, go_on: Callable[[], bool] = lambda: True) -
             os.close(target)
     finally:
         os.close(source)
-    os.rename(_NEW, PACKED, src_dir_fd=directory, dst_dir_fd=directory)
+    os.rename(_NEW, name, src_dir_fd=directory, dst_dir_fd=directory)
     os.fsync(directory)
     os.unlink(CAST, dir_fd=directory)
     os.fsync(directory)
@@ -113,16 +134,18 @@ def clear(directory: int) -> None:
         os.unlink(_NEW, dir_fd=directory)
 
 
-def _write(source: int, target: int, level: int, go_on: Callable[[], bool]) -> Frames | None:
+def _write(source: int, target: int, level: int, go_on: Callable[[], bool], envelope: Envelope | None) -> Frames | None:
     compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
     lengths: list[tuple[int, int]] = []
     at = offset = 0
     while block := _block(source, offset):
         if not go_on():
             return None
-        frame = compressor.compress(block)
+        inner = compressor.compress(block)
+        frame = inner if envelope is None else envelope.encrypt(inner)
         _append(target, frame)
-        if unpacked(os.pread(target, len(frame), at), len(block)) != block:
+        back = os.pread(target, len(frame), at)
+        if back != frame or unpacked(inner, len(block)) != block:
             raise OSError(errno.EIO, "a packed frame does not come back as it was")
         lengths.append((len(frame), len(block)))
         at, offset = at + len(frame), offset + len(block)

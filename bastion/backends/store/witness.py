@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from bastion.backends.store.files import private_file
 from bastion.core.audit.checkpoint import read
+from bastion.core.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,17 @@ class Witness(Protocol):
 
     def tell(self, points: Sequence[Checkpoint]) -> None:
         """Keep those that it has not got yet. `OSError` when it cannot; it is then told all of them again."""
+
+
+def chosen(file: Path | None, syslog: str, node: str) -> list[Witness]:
+    """Return the witnesses that settings name. Raises `Misconfigured`."""
+    told: list[Witness] = [FileWitness(file)] if file is not None else []
+    if syslog:
+        try:
+            told.append(SyslogWitness(syslog, node))
+        except ValueError as error:
+            raise Misconfigured("settings.invalid", f"audit.syslog: {error}.") from error
+    return told
 
 
 class FileWitness:

@@ -18,11 +18,17 @@ A recording is a folder `YYYY/MM/DD/ID/` (UTC day of the session's start):
     seekable format (see `frames`), so that a player unpacks only what it shows. `zstd -d` gives back the very bytes that
     were recorded, and seals and keyframes speak of those: packing changes nothing that was proven.
 
+    Where `recording.encrypt_to` names auditors' age keys it becomes `session.cast.age` right after its end: the same frames,
+    each encrypted as an age file of its own, and the same table. The server cannot read it any more. `keyframes` go (who can
+    read the cast makes them anew in memory), `track.jsonl` becomes an age file `track.jsonl.age`, `recipients.txt` names the
+    keys, and `stored.json` is a signature over the encrypted file and the last seal, for those who check without reading.
+    Until its end a recording is plain: a live one is played, sealed and mended from the disk.
+
     Intervals carry six decimals and their running sum is exact: microseconds since the start, without drift.
 
 `meta.json`
     written when the recording ends: `{"format": 2, "state": "closed" | "interrupted" | "failed", "bytes", "status",
-    "stored": "plain" | "zstd", "packed"}`: `bytes` of the plain cast, `packed` of its packed file (null while
+    "stored": "plain" | "zstd" | "age", "packed"}`: `bytes` of the plain cast, `packed` of its packed file (null while
     plain). A folder without it is live, or was when the bastion died (the next start then writes `interrupted`).
 
 Beside them lie side files, each described in the room that writes it: `keyframes` (screens with their place in the

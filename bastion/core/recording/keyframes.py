@@ -7,7 +7,8 @@ lost, cut or damaged and is then made again.
             next line begins), columns u16, lines u16, length of the author u16, length of the screen u32,
             raw length of the screen u32, crc32 of what follows u32, crc32 of the header so far u32
     author  UTF-8, who types from here on (the cast's last `# bastion by`)
-    screen  zlib; terminal output that brings a fresh terminal of that size to the state at that place
+    screen  zlib; terminal output that brings a fresh terminal of that size to the state at that place, its newest
+            rows of scrollback included (a window that grows shows them again)
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ Fields = dict[str, object]
 class Meta:
     """How a recording ended. `bytes` of the plain cast; `status` of the remote command, where one is known.
 
-    `stored` says how the cast is kept: "plain", or packed as "zstd". `packed`: its bytes on disk, when packed.
+    `stored` says how the cast is kept: "plain", packed as "zstd", or packed and encrypted as "age". `packed`: its bytes on disk, when packed.
     """
 
     state: str

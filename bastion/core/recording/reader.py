@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 V1: Final = 1
 V2: Final = 2
 V3: Final = 3
-MAX_LINE: Final = 8 * 1024 * 1024
+MAX_LINE: Final = 2 * 1024 * 1024
 """Our own lines stay below 0.5 MB, stock asciinema's below 1 MB; a longer one is skipped."""
-MAX_DOCUMENT: Final = 16 * 1024 * 1024
+MAX_DOCUMENT: Final = 1024 * 1024
 """A v1 cast is one JSON value, which has to be held whole."""
 MAX_HEADER: Final = 1024 * 1024
 MAX_TIME: Final = 10 * 366 * 24 * 3600 * 1_000_000
@@ -120,6 +120,7 @@ def parse_header(fields: object) -> Header:
     else:
         raise Corrupt("cast.version", f"This recording is asciicast version {version}; versions 1 to 3 can be read.")
     stamp = _number(fields.get("timestamp"))
+    stamp = stamp if stamp is not None and 0 <= stamp < MAX_STAMP else None
     return Header(version, size, name, stamp, _text(fields.get("title")), _text(fields.get("command")), fields)
 
 

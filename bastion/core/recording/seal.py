@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from bastion.core.audit.checkpoint import Signer, Verifier
 
 FILE: Final = "seal.jsonl"
+STORED: Final = "stored.json"
+"""Signed by `sign_stored`; beside encrypted casts."""
 FORMAT: Final = 1
 EVERY_BYTES: Final = 1024 * 1024
 EVERY_SECONDS: Final = 10.0
@@ -41,6 +43,8 @@ MAX_STRETCH: Final = 16 * 1024 * 1024
 """Longest stretch that one seal may claim; ours stay below 5 MB, and one is held whole."""
 
 _PURPOSE: Final = b"bastion recording seal 1\0"
+_STORING: Final = b"bastion recording stored 1\0"
+_STORED: Final = b'{"stored":'
 _OPEN: Final = b'{"seal":'
 _CLOSE: Final = b',"sig":"'
 _SHORT: Final = 4
@@ -267,12 +271,12 @@ class _Cast:
         return True
 
 
-def verify(cast: Iterable[bytes], seals: Iterable[bytes], verifier: Verifier, *, session: str = "", digest: str = "") -> Verdict:
+def verify(cast: Iterable[bytes] | None, seals: Iterable[bytes], verifier: Verifier, *, session: str = "", digest: str = "") -> Verdict:
     """Check a cast against its seals (lines) and the key; stop at the first thing that is wrong.
 
-    `session` and `digest`, where known (from the audit log), must be the seals' own.
+    Without `cast`, the seals alone are checked. `session` and `digest`, where known (from the audit log), must be the seals' own.
     """
-    source = _Cast(cast)
+    source = _Cast(cast or ())
     lines, place, count, previous, ended = 0, 0, 0, "", False
 
     def wrong(finding: str, line: int | None = None, offset: int | None = None) -> Verdict:
@@ -288,7 +292,7 @@ def verify(cast: Iterable[bytes], seals: Iterable[bytes], verifier: Verifier, *,
             fault = "does not follow the one before: seals were removed, added or swapped"
         if fault:
             return wrong(f"seal {count + 1} {fault}")
-        bad = _compare(source, seal, place)
+        bad = None if cast is None else _compare(source, seal, place)
         if bad is not None:
             return wrong(*bad)
         lines += len(seal.lines) // _SHORT
@@ -329,6 +333,35 @@ def _compare(source: _Cast, seal: _Seal, place: int) -> tuple[str, int, int] | N
         if not rest:  # four bytes of a hash can agree by chance; the stretch is still named
             number, offset = seal.line, place
     return (f"line {number} (at byte {offset}) is not what was recorded", number, offset)
+
+
+def sign_stored(session: str, size: int, stored: str, digest: str, signer: Signer) -> bytes:
+    """Return the line that proves how a cast is stored: SHA-256 `stored` (hex) of its encrypted file, and its last seal's digest.
+
+    Whoever cannot decrypt the cast can check this one, and through it that the sealed cast is what was encrypted here.
+    """
+    fact = {"format": FORMAT, "session": session, "bytes": size, "stored": stored, "digest": digest, "key": signer.key_id}
+    payload = orjson.dumps(fact)
+    return _STORED + payload + _CLOSE + base64.b64encode(signer.sign(_STORING + payload)) + b'"}\n'
+
+
+def verify_stored(line: bytes, size: int, stored: str, verdict: Verdict, verifier: Verifier) -> str:
+    """Return what is wrong ("": nothing) with an encrypted file of that size and hash, whose seals gave that verdict."""
+    payload, _, end = line.rstrip(b"\n").removeprefix(_STORED).rpartition(_CLOSE)
+    try:
+        fact = orjson.loads(payload)
+        signature = base64.b64decode(end.removesuffix(b'"}'), validate=True)
+        if line != _STORED + payload + _CLOSE + base64.b64encode(signature) + b'"}\n':
+            return "the signature of the encrypted file cannot be read"
+        if not verifier.verify(_STORING + payload, signature, fact["key"]):
+            return "the encrypted file has no valid signature by a known key"
+        if (fact["bytes"], fact["stored"]) != (size, stored):
+            return "the encrypted file is not the one that was signed"
+        if fact["digest"] != verdict.digest:
+            return "the encrypted file was signed with other seals than these"
+    except (orjson.JSONDecodeError, binascii.Error, KeyError, TypeError, ValueError):
+        return "the signature of the encrypted file cannot be read"
+    return ""
 
 
 def verified_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -161,10 +161,29 @@ def frame(grid: Grid, viewport: Viewport, below: Sequence[Row], needle: str = ""
     room = len(below) if lines >= _TIMELINE_FROM else min(1, lines - 1)
     kept = list(below)[len(below) - room :]
     inner = viewport.resized(columns, lines - len(kept)).followed(grid)
+    if needle and inner.follow:
+        inner = _showing(grid, inner, needle)
     shown = view(grid, inner)
     rows = tuple(marked(row, needle) for row in shown.rows) if needle else shown.rows
     picture = replace(shown, rows=rows + tuple(kept), title="")
     return picture, inner.resized(columns, lines)
+
+
+def _showing(grid: Grid, window: Viewport, needle: str) -> Viewport:
+    """Return the window moved to the first place where `needle` stands, if none of them is in sight."""
+    places = []
+    for y, row in enumerate(grid.rows):
+        text = "".join(row.chars).casefold()
+        at = text.find(needle.casefold()) if needle else -1
+        if at >= 0:
+            places.append((at, y))
+    inside = [(x, y) for x, y in places if 0 <= y - window.top < window.lines and 0 <= x - window.left < window.columns]
+    if not places or inside:
+        return window
+    x, y = places[0]
+    down = 0 if 0 <= y - window.top < window.lines else y - window.top
+    right = 0 if 0 <= x - window.left < window.columns else x - window.left
+    return replace(window.panned(grid, right, down), follow=True)
 
 
 def marked(row: Row, needle: str) -> Row:

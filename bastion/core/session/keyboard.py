@@ -40,6 +40,8 @@ class Keyboard:
         self.holding = False
         """Paused with its output held: only moderators see what comes."""
         self.size = owner.size
+        self.takes_sizes = True
+        """Whether the endpoint takes the size of who gets the keyboard; else it keeps the owner's."""
         self._chord = chord if interactive else None
         self.chord_name = show_chord(chord)
         self._readers: dict[str, ChordReader] = {owner.id: ChordReader(self._chord)}
@@ -125,17 +127,24 @@ class Keyboard:
         if before is not None and before.attached:
             effects.append(do.ShowRendered(before.id))
         if to is not None:
-            effects += [self._show(to), *self._take_size(to)]
+            resized = self._take_size(to)
+            effects += [self._show(to), *resized]
             effects.append(do.Notify((to.id,), "You have the keyboard."))
             effects.append(do.Notify(self._others(to.id), f"{to.name} has the keyboard."))
         return effects
 
     def _show(self, who: Participant) -> Effect:
-        """Return how the holder of the keyboard is shown the session: bytes, or the held picture."""
-        return do.ShowRendered(who.id) if self.holding and "moderate" not in who.rights else do.ShowRaw(who.id)
+        """Return how the holder of the keyboard is shown the session."""
+        return do.ShowRaw(who.id) if self.gets_bytes(who) else do.ShowRendered(who.id)
+
+    def gets_bytes(self, who: Participant) -> bool:
+        """Return whether they are shown the endpoint's bytes as they are; else pictures (of what is held, or of another size)."""
+        if who.id != self.control.holder or (self.holding and "moderate" not in who.rights):
+            return False
+        return self.takes_sizes or who.size == self.size
 
     def _take_size(self, who: Participant) -> list[Effect]:
-        if who.size == self.size:
+        if who.size == self.size or not (self.takes_sizes or who.id == self.owner):
             return []
         self.size = who.size
         return [do.RecordResize(who.size), do.ResizeEndpoint(who.size)]

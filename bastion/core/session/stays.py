@@ -28,12 +28,16 @@ class Stays(Keyboard):
         before = self.people.get(event.participant)
         if before is None or not self._note_size(event):
             return []
-        if self.control.holder != event.participant:
-            return self._too_small(self.people[before.id]) if self._fits(before.size) else []
-        if event.size == self.size:
-            return []
-        self.size = event.size
-        return [do.RecordResize(event.size), do.ResizeEndpoint(event.size)]
+        who = self.people[before.id]
+        if self.control.holder != who.id and (self.takes_sizes or who.id != self.owner):
+            return self._too_small(who) if self._fits(before.size) else []
+        got_bytes = self.takes_sizes or before.size == self.size
+        resized = self._take_size(who)
+        shown = [self._show(who)] if self.control.holder == who.id and got_bytes != (who.size == self.size or self.takes_sizes) else []
+        holder = self._present(self.control.holder or "")
+        if resized and holder is not None and holder.id != who.id:
+            shown = [self._show(holder)]
+        return [*resized, *shown]
 
     def _fits(self, size: Size) -> bool:
         """Return whether a window of that size can show the whole screen."""
@@ -90,7 +94,8 @@ class Stays(Keyboard):
         ]
         if self.control.holder in (None, old.id):
             self.control.move(old.id, event.at)
-            effects += [self._show(who), *self._take_size(who)]
+            resized = self._take_size(who)
+            effects += [self._show(who), *resized]
         else:
             effects.append(do.ShowRendered(old.id))
         return effects

@@ -24,7 +24,6 @@ EFFORT: Final = 2048
 SKIP_FROM: Final = 32_768
 """Waiting bytes from which looking for what only scrolls by pays."""
 STEP: Final = 2048
-_FEW: Final = 2
 LINES_KEPT: Final = 20_000
 """Lines kept for search until somebody drains them."""
 COLUMNS_MAX: Final = 1000
@@ -80,7 +79,6 @@ class Terminal:
         self.lines_lost = 0  # of `drain_lines`, when nobody drained them in time
         self._left: deque[tuple[int, str]] = deque(maxlen=LINES_KEPT)
         self._drained: list[str] = []
-        self._texts: tuple[tuple[Row, ...], list[tuple[str, bool]]] = ((), [])
         if searchable:
             self.screen.left_text = []
 
@@ -333,27 +331,8 @@ class Terminal:
         return texts
 
     def texts(self) -> list[tuple[str, bool]]:
-        """Return what each row says, without trailing blanks, and whether it goes on in the row below.
-
-        A row that did not change since the last call is the same object.
-        """
-        lines = self.screen.rows
-        rows = self.screen.snapshot().rows
-        before, texts = self._texts
-        if len(before) != len(rows):
-            before, texts = rows, [(line.text(), line.wrapped) for line in lines]
-        else:
-            texts = list(texts)
-            changed = [at for at, (row, old) in enumerate(zip(rows, before, strict=True)) if row is not old]
-            known = {id(row): text for row, text in zip(before, texts, strict=True)} if len(changed) > _FEW else {}
-            for at in changed:
-                found = known.get(id(rows[at]))
-                texts[at] = (lines[at].text(), lines[at].wrapped) if found is None else found
-            for at, line in enumerate(lines):
-                if line.wrapped is not texts[at][1]:
-                    texts[at] = (texts[at][0], line.wrapped)
-        self._texts = (rows, texts)
-        return texts
+        """Return what each row says, without trailing blanks, and whether it goes on in the row below."""
+        return [("".join(line.chars).rstrip(" "), line.wrapped) for line in self.screen.rows]
 
     def scrollback(self, count: int | None = None) -> list[Row]:
         """Return the newest rows that left the main screen, oldest first, each as wide as it was."""

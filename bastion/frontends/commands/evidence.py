@@ -13,6 +13,7 @@ import click
 
 from bastion.core.errors import Corrupt, Denied, Invalid, Unavailable
 from bastion.frontends.commands.audits import caught_up
+from bastion.frontends.commands.identity import asked, identity_option, opened
 from bastion.frontends.commands.output import amount
 from bastion.frontends.commands.recordings import MOST, decided, note
 from bastion.frontends.commands.verbs import RECORDING, Noun, json_option
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bastion.core.recording.seal import Verdict
     from bastion.frontends.commands.door import Door
     from bastion.frontends.commands.output import Row
+    from bastion.services.replay import Replay
 
 _QUIET: Final = 5.0
 """Seconds of work between two lines about how far it is."""
@@ -36,9 +38,12 @@ def fill(root: Noun) -> None:
     @root.verb("verify", action="replay", asks="service", examples=["verify 4f2a", "verify --all", "verify --all --json"])
     @click.argument("session", type=RECORDING, required=False, default="", metavar="[ID]")
     @click.option("--all", "every", is_flag=True, help="Every recording that you may replay.")
+    @identity_option
     @json_option
-    async def verify(door: Door, session: str, every: bool, as_json: bool) -> int:  # noqa: FBT001
+    async def verify(door: Door, session: str, every: bool, identity: str | None, as_json: bool) -> int:  # noqa: FBT001
         """Check recordings against their seals; exit code 65 and the first bad line where one was altered."""
+        if every and identity:
+            raise Invalid("usage.verify", "An identity belongs to one recording: verify ID --identity -.")
         if bool(session) == every:
             raise Invalid("usage.verify", "Say which recording: verify ID, or verify --all.")
         if every:
@@ -50,7 +55,8 @@ def fill(root: Noun) -> None:
                 raise Denied("access.denied", f"verify: {decide(door.identity, 'replay').reason}")
         else:
             records = [await decided(door, session, "replay")]
-        rows, bad = await _verified(door, records)
+        replay = await opened(door, records[0].id, identity) if identity else door.desk.replay
+        rows, bad = await _verified(door, replay, records)
         if not as_json:
             for row in rows:
                 row.update(id=str(row["id"])[:12], good="good" if row["good"] else "ALTERED")
@@ -64,7 +70,8 @@ def fill(root: Noun) -> None:
     @root.verb("evidence", action="export", asks="service", examples=["evidence 4f2a > pack.zip", "evidence 4f2a --chain > pack.zip"])
     @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--chain", "whole_chain", is_flag=True, help="With all of the audit log up to a signed head (asks for `audit`, too).")
-    async def evidence(door: Door, session: str, whole_chain: bool) -> None:  # noqa: FBT001
+    @identity_option
+    async def evidence(door: Door, session: str, whole_chain: bool, identity: str | None) -> None:  # noqa: FBT001
         """Write all that proves a session to standard output, as a zip: recording, seals, people, decision, facts, key."""
         record = await decided(door, session, "export")
         if door.desk.evidence is None:
@@ -73,18 +80,20 @@ def fill(root: Noun) -> None:
             decision = door.desk.policies.decide(door.identity, "audit")
             if not decision.allowed:
                 raise Denied("access.denied", f"--chain tells of other sessions: {decision.reason}", decision.rule)
+        text = await asked(door, record.id, identity)
+        pack = door.desk.evidence if text is None else door.desk.evidence.unlocked(text)
         note(door, record, "recording.exported")
-        verdict = await door.desk.evidence.send(record, door.handover(), door.identity.name, whole_chain=whole_chain)
+        verdict = await pack.send(record, door.handover(), door.identity.name, whole_chain=whole_chain)
         if verdict.finding or not verdict.ended:
             door.warn(f"The recording in this pack is not whole: {verdict.finding or 'its end seal is missing'}.")
 
 
-async def _verified(door: Door, records: list[SessionRecord]) -> tuple[list[Row], int]:
+async def _verified(door: Door, replay: Replay, records: list[SessionRecord]) -> tuple[list[Row], int]:
     """Check recordings one after the other; return rows and how many are not as they were sealed."""
     rows: list[Row] = []
     bad = 0
     await caught_up(door)
-    progress = _Progress(door, len(records))
+    progress = _Progress(door, replay, len(records))
     for record in records:
         verdict = await progress.watched(record)
         good = not verdict.finding and (verdict.ended or record.ended_at is None)
@@ -112,8 +121,9 @@ def _heard(name: str, error: BaseException) -> None:
 class _Progress:
     """Tells on standard error how far a long check is."""
 
-    def __init__(self, door: Door, total: int) -> None:
+    def __init__(self, door: Door, replay: Replay, total: int) -> None:
         self._door = door
+        self._replay = replay
         self._total = total
         self._done = self._bytes = 0
         self._told = door.desk.clock.monotonic()
@@ -121,7 +131,7 @@ class _Progress:
     async def watched(self, record: SessionRecord) -> Verdict:
         """Check one recording."""
         digest = await sealed_digest(self._door.desk.audit, record.id)
-        work = spawn("verify", self._door.desk.replay.verify(record.id, digest=digest, count=self._count), crashed=_heard)
+        work = spawn("verify", self._replay.verify(record.id, digest=digest, count=self._count), crashed=_heard)
         while not work.done():
             left = self._told + _QUIET - self._door.desk.clock.monotonic()
             if left <= 0:

@@ -13,6 +13,7 @@ from bastion.core.audit.event import AuditEvent
 from bastion.core.errors import Denied, Invalid, Missing
 from bastion.core.recording.playback import parse_position
 from bastion.core.text import safe_text
+from bastion.frontends.commands.identity import identity_option, opened
 from bastion.frontends.commands.verbs import RECORDING, Noun
 from bastion.services.ports import SessionRecord
 from bastion.services.storage import is_kept
@@ -30,29 +31,40 @@ def fill(root: Noun) -> None:
     @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="How fast.")
     @click.option("--at", "at_text", default="", metavar="TIME", help="Start there: +1:20 from its start, or 12:30 by the clock.")
-    async def replay(door: Door, session: str, speed: float, at_text: str) -> None:
+    @identity_option
+    async def replay(door: Door, session: str, speed: float, at_text: str, identity: str | None) -> None:
         """Play a recording: space pauses, + and - change the speed, q quits."""
         record = await decided(door, session, "replay")
+        found = await opened(door, record.id, identity)
         note(door, record, "recording.replayed")
         at = parse_position(at_text, record.started_at) if at_text else 0
-        await door.desk.replay.play(record.id, door.handover(), at=at, speed=speed)
+        await found.play(record.id, door.handover(), at=at, speed=speed)
 
     @root.verb("transcript", action="export", asks="service", examples=["transcript 4f2a", "transcript 4f2a > session.txt"])
     @click.argument("session", type=RECORDING, metavar="ID")
-    async def transcript(door: Door, session: str) -> None:
+    @identity_option
+    async def transcript(door: Door, session: str, identity: str | None) -> None:
         """Write a recording as plain lines with times and names."""
         record = await decided(door, session, "export")
+        found = await opened(door, record.id, identity)
         note(door, record, "recording.exported")
-        await door.desk.replay.transcript(record.id, door.handover())
+        await found.transcript(record.id, door.handover())
 
-    @root.verb("cast", action="export", asks="service", examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast"])
+    @root.verb(
+        "cast",
+        action="export",
+        asks="service",
+        examples=["cast 4f2a > session.cast", "cast 4f2a --v2 > session.cast", "cast 4f2a --identity - < age.key"],
+    )
     @click.argument("session", type=RECORDING, metavar="ID")
     @click.option("--v2", is_flag=True, help="As asciicast v2, for older players.")
-    async def cast(door: Door, session: str, v2: bool) -> None:  # noqa: FBT001
+    @identity_option
+    async def cast(door: Door, session: str, v2: bool, identity: str | None) -> None:  # noqa: FBT001
         """Write a recording to standard output as asciicast, for asciinema and others."""
         record = await decided(door, session, "export")
+        found = await opened(door, record.id, identity)
         note(door, record, "recording.exported")
-        await door.desk.replay.cast(record.id, door.handover(), version=2 if v2 else 3)
+        await found.cast(record.id, door.handover(), version=2 if v2 else 3)
 
     @root.verb(
         "export", action="export", asks="service", examples=["export 4f2a --svg > screen.svg", "export 4f2a --svg --at +1:20 > screen.svg"]

@@ -120,7 +120,8 @@ class Audience:
             return
 
         def switch() -> None:
-            if self._session.control.holder != seat.participant or seat.out.done() or seat.hidden:
+            who = self._session.people.get(seat.participant)
+            if who is None or not self._session.gets_bytes(who) or seat.out.done() or seat.hidden:
                 return
             screen.remove(seat.participant)
             seat.stop_pictures()
@@ -196,7 +197,8 @@ class Audience:
     def _unhide(self, seat: Seat) -> None:
         """Show the session again as it is now."""
         session = self._session
-        if session.control.holder == seat.participant and (not session.holding or self._moderates(seat.participant)):
+        who = session.people.get(seat.participant)
+        if who is not None and session.gets_bytes(who):
             self.show_raw(do.ShowRaw(seat.participant))
         elif session.state in (State.PENDING, State.CONNECTING):
             seat.raw = seat.participant == session.owner

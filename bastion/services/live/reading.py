@@ -29,11 +29,12 @@ MOST_PLACES: Final = 32
 
 
 class Place(NamedTuple):
-    """Where a picture is wanted: `shown` bytes of output; `time` (microseconds) and `length` of the cast there."""
+    """Where a picture is wanted: `shown` bytes of output; `time` (microseconds) and `length` of the cast there; who had control."""
 
     shown: int
     time: int
     length: int
+    by: str = ""
 
 
 class ScreenReader:
@@ -51,6 +52,8 @@ class ScreenReader:
         self._typed_until = 0
         self._late: asyncio.TimerHandle | None = None
         self._closed = False
+        self._holder: str | None = None
+        self._name = ""
         self._shown = 0
         self._last = Place(0, 0, 0)
         self._pictured = Place(0, -PICTURE_MICROSECONDS, 0)
@@ -66,7 +69,10 @@ class ScreenReader:
         if time - last.time >= GAP and last.shown and not harmless(data):
             self.places.append(last)
         self._shown += len(data)
-        self._last = Place(self._shown, time, writer.length)
+        holder = self._session.control.holder
+        if holder != self._holder:
+            self._holder, self._name = holder, self._name_of(holder)
+        self._last = Place(self._shown, time, writer.length, self._name)
         return len(self.places) > MOST_PLACES
 
     def next_place(self, parsed: int) -> int:
@@ -144,15 +150,14 @@ class ScreenReader:
         shown, typed = self._recording.veiled([held.text if held else "", text[2]])
         return Mark(place.length, place.time, shown, (text[0], text[1], typed), self._typed_until)
 
-    def _holder(self) -> str:
-        """Return who has control."""
-        holder = self._session.people.get(self._session.control.holder or "")
-        return holder.name if holder is not None else ""
+    def _name_of(self, participant: str | None) -> str:
+        who = self._session.people.get(participant or "")
+        return who.name if who is not None else ""
 
     def _picture(self, terminal: Terminal, place: Place) -> None:
         lines = self._lines
         left = terminal.departed() if lines.thirsty else None
-        found = lines.picture(place.time, Rows(terminal.texts(), terminal.cursor[1], terminal.alternate), left, self._holder())
+        found = lines.picture(place.time, Rows(terminal.texts(), terminal.cursor[1], terminal.alternate), left, place.by)
         terminal.collect_lines(wanted=lines.thirsty)
         self._pictured = place
         self._mark = self._made(place)

@@ -1,14 +1,13 @@
 """The screen of a live session, followed beside it: pictures for those who look on, keyframes for who takes over.
 
 Theory of operation: output is queued with `push` (one list append on the hot path) and parsed when somebody needs
-it: for frames, for a keyframe, when 64 KB wait (1 MB in a flood that nobody sees), or once the session is quiet. Parsing
-happens in slices of a few milliseconds on the loop: the parser is pure Python, so a thread would hold the interpreter all
-the same, and a process would copy every byte twice. Every byte counts, so what is shown and kept is exact. What only
-scrolls by is passed over at some hundred MB/s, and nobody ever waits for that; of what must be drawn (5 to 10 MB/s) at
-most `MOST_BACKLOG` waits, and then that session's endpoint, and none but it, is not read until it is drawn. So it is for a
-moment when somebody takes over, or a keyframe is long due, in the middle of a flood. Viewers get differences at most
-`FRAMES` times a second; those with the same picture and the same window share one computed difference; who does not
-keep up skips frames.
+it: for frames, for a keyframe, when 64 KB wait, or once the session is quiet. Parsing happens in slices of a few
+milliseconds on the loop: the parser is pure Python, so a thread would hold the interpreter all the same, and a process
+would copy every byte twice. Every byte counts, so what is shown and kept is exact. A flood (beyond 1 MB) is left to the
+recording (`unread`) and read back once it is over, or when somebody takes over: then its endpoint, and none but it, is not
+read until all is drawn, and so it is beyond 256 MB. While it lasts, who looks on is shown what came last. Where nothing can
+be read back, at most `MOST_BACKLOG` waits. Viewers get differences at most `FRAMES` times a second; those with the same
+picture and the same window share one computed difference; who does not keep up skips frames.
 """
 
 from __future__ import annotations
@@ -38,7 +37,8 @@ SLICE_BYTES: Final = 8 * 1024  # 1 ms of parsing, 8 ms at worst (measured); the 
 QUIET_SECONDS: Final = 0.5
 EAGER_BACKLOG: Final = 64 * 1024  # parsed now, viewers or not: a program that never rests is followed closely
 FLOOD_BYTES: Final = 256 * 1024  # in one frame's time: 8 MB/s
-LAZY_BACKLOG: Final = 1024 * 1024  # of a flood that nobody sees: what comes beyond is left to the recording until it matters
+LAZY_BACKLOG: Final = 1024 * 1024  # of a flood: what comes beyond is left to the recording until it matters
+FLOOD_FRAME: Final = 0.1  # seconds between pictures of such a flood: each is drawn anew
 MOST_UNREAD: Final = 256 * 1024 * 1024  # bytes of recording so left: about how long who looks on then waits, 1 to 5 s
 UNREAD_STEP: Final = 8 * 1024 * 1024  # beyond that the endpoint waits until so much is read
 UNSEEN_PACE: Final = 0.01  # seconds between looks at such a flood: at 100 MB/s a megabyte comes in that time
@@ -155,7 +155,7 @@ class LiveScreen:
             place = self._ties.recording.place() if self._ties.recording is not None else (0, False, False)
             self._mark = (self._total, place[0]) if place[1:] == (True, False) else None
         if crowded or self._viewers or self._waiting or backlog > EAGER_BACKLOG:
-            lazy = backlog > LAZY_BACKLOG and not self._viewers and not self._urgent()
+            lazy = backlog > LAZY_BACKLOG and not self._urgent()
             if not (lazy and self._leave_unread()) and backlog > MOST_BACKLOG:
                 self._hold_back(on=True)
             self._wake()
@@ -329,7 +329,7 @@ class LiveScreen:
         try:
             while not self._closed:
                 self._dirty.clear()
-                pace = max(1 / FRAMES, len(self._viewers) * SECONDS_A_VIEWER)
+                pace = max(1 / FRAMES if self._unread is None else FLOOD_FRAME, len(self._viewers) * SECONDS_A_VIEWER)
                 more = await self._advance(pace)
                 if self._viewers and not self._closed:
                     await self._frame(pace)
@@ -355,8 +355,9 @@ class LiveScreen:
         began = perf_counter()
         self._flood = self._pushed > (FLOOD_BYTES // 8 if self._flood else FLOOD_BYTES)
         self._pushed = 0
-        if self._flood and not self._viewers and not self._urgent() and (terminal.backlog < LAZY_BACKLOG or self._leave_unread()):
-            self._dirty.set()  # nobody sees it: look again a frame later, when it may be over
+        lazy = self._unread is not None or (not self._viewers and terminal.backlog < LAZY_BACKLOG)
+        if self._flood and not self._urgent() and (lazy or (terminal.backlog >= LAZY_BACKLOG and self._leave_unread())):
+            self._dirty.set()  # no eye can follow it: look again a frame later, when it may be over
             return False
         if self._unread is not None:
             await self._read(self._unread)
@@ -426,7 +427,7 @@ class LiveScreen:
             return perf_counter() - self._kept_at > LONGEST_DUE and self._ties.keyframe_due()
         most = MOST_UNREAD - (UNREAD_STEP if self._holding_back else 0)
         crowded = self._reader is not None and len(self._reader.places) > MOST_PLACES
-        return crowded or bool(self._viewers or self._unread.kept) or self._unread.left > most
+        return crowded or bool(self._unread.kept) or self._unread.left > most
 
     def _now_current(self) -> None:
         """Do what waited for the screen to show all that came, if it does."""
@@ -445,7 +446,8 @@ class LiveScreen:
             call()
 
     async def _frame(self, pace: float) -> None:
-        current = self.terminal.snapshot()
+        unread = self._unread
+        current = self.terminal.snapshot() if unread is None else unread.glimpse(Size(self.terminal.columns, self.terminal.lines))
         shared: dict[tuple[object, ...], tuple[Grid, bytes]] = {}
         done = 0
         for name, viewer in list(self._viewers.items()):

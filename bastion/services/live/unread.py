@@ -1,6 +1,6 @@
-"""What a screen has not seen of a flood that nobody sees: it stands in the recording, and is read back when it matters.
+"""What a screen has not seen of a flood that no eye can follow: it stands in the recording, and is read back when it is over.
 
-Never holds more of it than is read at a time: a flood of gigabytes costs a screen nothing while it lasts.
+Never holds more of it than is read at a time: a flood costs a screen next to nothing while it lasts.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from bastion.core.recording.reader import V3, CastReader, Header, parse_size
+from bastion.core.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from bastion.core.terminal.grid import Grid
     from bastion.core.values import Size
 
 
@@ -29,6 +31,7 @@ class Readable(Protocol):
         ...
 
 
+GLIMPSE_BYTES: Final = 8 * 1024
 READ_BYTES: Final = 1024 * 1024
 """Bytes of cast read at a time: some milliseconds in a thread, some more to put them on the screen."""
 
@@ -43,6 +46,7 @@ class Unread:
         self.at = offset
         self.kept: list[bytes | Size] = []
         """What comes after the last that is to be read, once something came that is not on file as it was."""
+        self._recent = b""
         self._late: list[bytes | Size] = []  # what came since all of it was on file: the last of it waits still
         self._late_bytes = 0
         self._recording = recording
@@ -56,6 +60,7 @@ class Unread:
 
     def output(self, data: bytes) -> None:
         """Take note of output that is on file now."""
+        self._recent = data[-GLIMPSE_BYTES:] if len(data) >= GLIMPSE_BYTES else (self._recent + data)[-GLIMPSE_BYTES:]
         length, faithful, waits = self._recording.place()
         if self.kept:
             self.kept.append(data)
@@ -75,6 +80,12 @@ class Unread:
             (self.kept or self._late).append(size)
         else:
             self._stop = self._recording.place()[0]
+
+    def glimpse(self, size: Size) -> Grid:
+        """Return about what the screen shows: what came last, drawn on an empty one. No eye tells it from the flood itself."""
+        terminal = Terminal(*size, history=0)
+        terminal.feed(self._recent[self._recent.find(b"\n") + 1 :])
+        return terminal.snapshot()
 
     @property
     def rest(self) -> list[bytes | Size]:

@@ -359,3 +359,27 @@ def test_whatever_comes_is_read_to_its_end(data: bytes) -> None:
     parts = reader.read(b"\x1d" + data) + reader.read(b"z" * 40)
     assert all(part.data if isinstance(part, Typed) else len(part.key) <= 5 for part in parts)
     assert not reader.armed
+
+
+# ---------------------------------------------------------------- whose size
+
+
+def test_the_endpoint_takes_the_size_of_who_gets_the_keyboard() -> None:
+    session = running()
+    session.handle(e.Joined(2.0, person("p2", "bob", Role.CONTROLLER, CONTROL, Size(100, 30))))
+    effects = session.handle(e.ControlGiven(3.0, "p1", "p2"))
+    assert of(do.ResizeEndpoint, effects) == [do.ResizeEndpoint(Size(100, 30))]
+    assert of(do.ShowRaw, effects) == [do.ShowRaw("p2")]
+
+
+def test_where_the_setting_keeps_the_owners_size_another_holder_is_shown_pictures_of_it() -> None:
+    session = running()
+    session.takes_sizes = False
+    session.handle(e.Joined(2.0, person("p2", "bob", Role.CONTROLLER, CONTROL, Size(100, 30))))
+    effects = session.handle(e.ControlGiven(3.0, "p1", "p2"))
+    assert of(do.ResizeEndpoint, effects) == [] and do.ShowRendered("p2") in effects
+    assert sent(session.handle(e.InputReceived(4.0, "p2", b"typed"))) == b"typed"
+    assert of(do.ResizeEndpoint, session.handle(e.Resized(5.0, "p2", Size(90, 20)))) == []
+    assert session.handle(e.Resized(5.0, "p2", session.size)) == [do.ShowRaw("p2")]
+    assert session.handle(e.Resized(5.0, "p1", Size(70, 20))) == [do.RecordResize(Size(70, 20)), do.ResizeEndpoint(Size(70, 20)), do.ShowRendered("p2")]
+    assert not session.gets_bytes(session.people["p2"])

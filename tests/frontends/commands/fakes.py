@@ -380,9 +380,8 @@ class FakeConnect:
         return self.status
 
     async def sftp(self, console, name, login=None):
-        """Note it; nothing is transferred here."""
         self.calls.append(("sftp", name, login))
-        return 0
+        return self.status
 
     async def join(self, console, prefix, wanted="viewer"):
         self.calls.append(("join", prefix, wanted))
@@ -476,6 +475,9 @@ class FakePreferences:
 
 
 class FakeReplay:
+    async def encrypted_to(self, session_id):
+        return ""
+
     async def play(self, session_id, console, *, at=0, speed=1.0, needle="", paused=False):
         console.write(f"played {session_id} x{speed}{f' at {at}' if at else ''}{' paused' if paused else ''}\n".encode())
 
