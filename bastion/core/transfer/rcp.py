@@ -257,6 +257,8 @@ class Rcp:
     # ------------------------------------------------------------ the source
 
     def _said(self, at: float) -> None:
+        if self._source and self._source[0] not in b"CDET\x01\x02":
+            raise BadPacket("a line that is none of C, D, E and T")
         line = self._cut(self._source)
         if line is None:
             return
