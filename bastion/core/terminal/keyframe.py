@@ -61,6 +61,8 @@ class _Writer:
         for mark, name in zip("()*+", sets, strict=True):
             if name != charsets.ASCII:
                 self.write(f"\x1b{mark}{name}")
+        if left > 1 and sets[left] == charsets.ASCII:
+            self.write(f"\x1b{'()*+'[left]}B")  # a fresh xterm has Latin-1's upper half there
         if left:
             self.write(("", "\x0e", "\x1bn", "\x1bo")[left])
 
