@@ -61,6 +61,8 @@ class _Writer:
         for mark, name in zip("()*+", sets, strict=True):
             if name != charsets.ASCII:
                 self.write(f"\x1b{mark}{name}")
+        if left > 1 and sets[left] == charsets.ASCII:
+            self.write(f"\x1b{'()*+'[left]}B")  # a fresh xterm has Latin-1's upper half there
         if left:
             self.write(("", "\x0e", "\x1bn", "\x1bo")[left])
 
@@ -258,6 +260,8 @@ def drawable_again(screen: Moded, last: str) -> tuple[str, int]:
         return "", 0  # the cursor stands on the right half of a wide character: writing that again would move it on
     wide = line.chars[x - 1] == "" and x > 1
     at = x - 1 - wide
+    if screen.sets[screen.left] == charsets.BRITISH:
+        return "", 0  # xterm draws other letters in it
     table = charsets.MAPS.get(screen.sets[screen.left])
     shown = last.translate(table) if table else last
     cell = line.chars[at]
