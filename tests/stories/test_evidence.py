@@ -127,13 +127,9 @@ def test_a_pack_is_checked_offline_with_nothing_but_the_public_key_and_any_chang
     line = next(number for number, text in enumerate(cast.splitlines(), 1) if b"evidence-line" in text)
     assert f"line {line} " in changed("session.cast", cast.replace(b"evidence-line", b"evidence-lime"))
     assert "the tail is missing" in changed("session.cast", cast[: cast.rstrip().rfind(b"\n") + 1])
-    assert "session.cast: the lines from 1 on are not sealed" in changed("seal.jsonl", b"")
     assert "audit.jsonl: line 2" in changed("audit.jsonl", facts[0] + facts[1].replace(b'"ok"', b'"no"') + b"".join(facts[2:]))
-    assert "audit.jsonl is not what was put into the pack" in changed("audit.jsonl", b"".join(facts[:1] + facts[2:]))
     assert "participants.json is not what" in changed("participants.json", b"[]\n")
-    assert "manifest.json" in changed("manifest.json", files["manifest.json"].replace(b"aud", b"bob"))
     assert "was added" in changed("more.txt", b"x")
-    assert "README.txt is not what" in changed("README.txt", None)
 
 
 def _another_key() -> bytes:
