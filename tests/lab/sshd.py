@@ -30,6 +30,11 @@ Subsystem sftp internal-sftp
 MaxStartups 300:30:400
 MaxSessions 100
 AllowTcpForwarding yes
+SetEnv HOME={folder}/home
+"""
+# Whatever the machine's own start-up files do (look for updates, wait for locks) is not what is tested.
+PROFILE = """
+case $- in *i*) cd; PS1='\\u@\\h:\\w\\$ ' ;; esac
 """
 
 
@@ -58,6 +63,9 @@ class Sshd:
         self.folder = folder
         self.port = free_port()
         self.user = pwd.getpwuid(os.getuid()).pw_name
+        (folder / "home").mkdir()
+        for name in (".bashrc", ".profile"):
+            (folder / "home" / name).write_text(PROFILE)
         self.host_key = keygen(folder / "host_ed25519")
         self.key = keygen(folder / "login_ed25519")
         shutil.copy(folder / "login_ed25519.pub", folder / "authorized_keys")
