@@ -108,7 +108,9 @@ class Connect:
             raise Unavailable("audit.unwritable", "The audit log cannot be written, so no session starts. An admin must look: audit verify")
         self._opening.append(console.identity.user_id)
         try:
-            secret = await ask_secret(console, grant.login.name, name) if grant.login.method == "ask" else None
+            # A telnet host asks for itself, in the session
+            asks = grant.login.method == "ask" and grant.endpoint.kind != "telnet"
+            secret = await ask_secret(console, grant.login.name, name) if asks else None
             actor = await self._open(console, grant, kind, command, scp, secret)
         finally:
             self._opening.remove(console.identity.user_id)

@@ -191,13 +191,13 @@ async def test_a_killed_sessions_reason_and_an_endpoints_description_act_on_nobo
     text = "\x1b]0;pwn\x07\x1b[2Jevil\u202e\x9b31m"
     async with arena.unshaken("refusals menu"):
         done = await asyncio.to_thread(
-            arena.bastion.program, "endpoint", "add", "evil", "127.0.0.1:9", "--login", "x", "--key", str(arena.bastion.key_of("alice")),
+            arena.bastion.program, "endpoint", "add", "wicked", "127.0.0.1:9", "--login", "x", "--key", str(arena.bastion.key_of("alice")),
             "--host-key", str(arena.bastion.key_of("alice").with_suffix(".pub")), "--description", text, "--label", "k=\x1b[2J", check=False,
         )  # fmt: skip
         assert b"\x1b" not in done.stdout + done.stderr
         if done.returncode:
             await asyncio.to_thread(
-                arena.bastion.program, "endpoint", "add", "evil", "127.0.0.1:9", "--login", "x", "--key", str(arena.bastion.key_of("alice")),
+                arena.bastion.program, "endpoint", "add", "wicked", "127.0.0.1:9", "--login", "x", "--key", str(arena.bastion.key_of("alice")),
                 "--host-key", str(arena.bastion.key_of("alice").with_suffix(".pub")), "--description", text,
             )  # fmt: skip
         try:
@@ -207,7 +207,7 @@ async def test_a_killed_sessions_reason_and_an_endpoints_description_act_on_nobo
                 if term:
                     attacker.request(channel, b"pty-req", pty(term, 120, 30))
                 attacker.request(channel, b"shell")
-                await _until(attacker, b"evil")
+                await _until(attacker, b"wicked")
                 attacker.conn.send_packet(MSG_CHANNEL_DATA, UInt32(channel) + String(b"\x03" if term else b"q\n"))
                 attacker.conn.send_packet(MSG_CHANNEL_EOF, UInt32(channel))
                 seen = await output(attacker)
@@ -233,13 +233,13 @@ async def test_a_killed_sessions_reason_and_an_endpoints_description_act_on_nobo
             await arena.says("root1", f"kill {session} --yes --reason {shlex.quote('now ' + text)}")
             for one in (owner, sup):
                 seen = await output(one)
-                assert b"evil" in seen, seen
+                assert b"wicked" in seen, seen
                 assert b"\x1b]0" not in seen
                 assert b"\xe2\x80\xae" not in seen
                 inactive(seen)
                 one.close()
         finally:
-            await asyncio.to_thread(arena.bastion.program, "endpoint", "remove", "evil", "--yes")
+            await asyncio.to_thread(arena.bastion.program, "endpoint", "remove", "wicked", "--yes")
 
 
 async def _until(attacker: Attacker, word: bytes) -> None:

@@ -90,6 +90,7 @@ def test_an_upload_goes_only_where_policy_says_and_only_so_large(strict: Bastion
 
 
 def test_renaming_linking_and_changing_rights_are_decided_by_their_paths(strict: Bastion, far: Path) -> None:
+    (far / "in" / "kept").touch()  # a folder that is not empty is not removed
     for line in (
         f"rename {far}/secret.txt {far}/in/now-mine", f"rename {far}/open.txt {far}/in/now-mine", f"ln -s {far}/secret.txt {far}/in/link",
         f"ln {far}/secret.txt {far}/in/hard", f"chmod 777 {far}/open.txt", f"rm {far}/open.txt", f"mkdir {far}/new", f"rmdir {far}/in",

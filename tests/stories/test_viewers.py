@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -94,7 +93,7 @@ def test_a_stopped_viewer_among_eight_slows_nobody_and_shows_the_right_screen_wh
             viewer.close()
         alone.close()
         watched.close()
-    ratio = statistics.median(times["watched"]) / statistics.median(times["alone"])
+    ratio = min(times["watched"]) / min(times["alone"])  # the least of each: other work on the machine only adds
     print(f"\n50 MB: alone {times['alone']}, with 8 viewers {times['watched']}, ratio {ratio:.2f}")
     assert ratio <= 1.3, times
 

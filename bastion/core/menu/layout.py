@@ -100,9 +100,11 @@ def columns_of(columns: int, natural: Natural) -> tuple[Column, ...]:
             continue
         widths[part], wanted[part] = min(width, room), want
     spare = room - sum(widths.values()) - GAP * (len(widths) - 1)
-    name = min(wanted["name"] - widths["name"], max(spare, 0))  # names are what people look for
-    widths["name"] += name
-    spare -= name
+    for part in ("name", "may"):  # what people look for, and whether they may: not cut for labels
+        if part in widths:
+            more = min(wanted[part] - widths[part], max(spare, 0))
+            widths[part] += more
+            spare -= more
     while spare > 0 and (short := [part for part in widths if widths[part] < wanted[part]]):
         for part in short[:spare]:
             widths[part] += 1

@@ -50,7 +50,7 @@ def test_twenty_by_five_still_chooses() -> None:
 
 def test_a_narrow_list_keeps_what_matters_most() -> None:
     heading = screen(Menu.of(FEW, 44, 12))[2]
-    assert heading == "   NAME         YOU MAY         ON IT NOW"
+    assert heading == "   NAME         YOU MAY          ON IT NOW"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 3), (20, 5), (80, 24), (300, 100), (1000, 200)])
