@@ -233,7 +233,7 @@ async def test_a_killed_sessions_reason_and_an_endpoints_description_act_on_nobo
             await arena.says("root1", f"kill {session} --yes --reason {shlex.quote('now ' + text)}")
             for one in (owner, sup):
                 seen = await output(one)
-                assert b"wicked" in seen, seen
+                assert b"evil" in seen, seen
                 assert b"\x1b]0" not in seen
                 assert b"\xe2\x80\xae" not in seen
                 inactive(seen)
