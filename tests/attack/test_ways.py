@@ -141,7 +141,13 @@ def test_every_way_is_open_where_a_rule_opens_it_and_leaves_a_session_with_a_rec
         assert run.result().returncode == 0, (way, run.result().stderr)
         assert (tmp_path / "-".join(way)).exists(), way
     ended = until(lambda: _ended(world, since, len(DRIVERS)), "all sessions ended")
-    past = {one["id"]: one["kind"] for one in world.bastion.json("aud", "sessions", "--past")}
+
+    def listed() -> dict[str, str]:
+        """Return the kind of each session that is over, once all of these are listed."""
+        past = {one["id"]: one["kind"] for one in world.bastion.json("aud", "sessions", "--past")}
+        return past if set(ended) <= set(past) else {}
+
+    past = until(listed, "all are listed as past")
     assert sorted(past[session] for session in ended) == sorted(kind for kind, _ in DRIVERS)
     recorded = {path.parent.name for path in world.bastion.casts()} | {path.parent.name for path in world.bastion.home.glob("recordings/**/session.*")}
     assert ended <= recorded

@@ -22,7 +22,7 @@ from tests.stories.test_late_join import COLUMNS, LINES, picture, same
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "terminal"
 STREAMS = {
-    "vim": "utf8-vim-80x24",
+    "vim": "vim-edit-80x24",
     "htop": "htop-80x24",
     "less": "less-R-80x24",
     "mc": "mc-80x24",
@@ -33,6 +33,7 @@ CJK = "".join(
     f"\x1b[{31 + n % 7};{40 + n % 3}m{n:2d} \x1b[m漢字かな交じり文 한국어 ｶﾅ café e\u0301 {'中文' * (n % 20)}\x1b[4m終\x1b[m{'.' * (n % 5)}\r\n" for n in range(60)
 )
 """Wide characters in colours; some lines end in the last column, some are wrapped within a character."""
+# Goes on at '@': terminals' answers to what programs ask may hold a '>'
 PLAYER = """
 import os, sys, tty
 tty.setraw(0)
@@ -43,7 +44,7 @@ for start, end in zip(cuts, cuts[1:]):
     rest = data[start:end]
     while rest:
         rest = rest[os.write(1, rest):]
-    while b'>' not in os.read(0, 1000): pass
+    while b'@' not in os.read(0, 1000): pass
 """
 
 
@@ -92,8 +93,8 @@ class Scene:
     def go_on(self) -> None:
         """Play the next piece everywhere."""
         shown = picture(self.plain)
-        self.plain.text(">")
-        self.owner.text(">")
+        self.plain.text("@")
+        self.owner.text("@")
         until(lambda: picture(self.plain) != shown, "the next piece is on the plain screen")
 
     def close(self) -> None:
